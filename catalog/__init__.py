@@ -1,0 +1,1 @@
+"""The immutable catalog value, its durable form in a shard, and the built-in relations."""

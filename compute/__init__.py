@@ -1,0 +1,1 @@
+"""clusterd: the replica process, its protocol and its row engine."""

@@ -1,0 +1,1 @@
+"""Storage and compute controllers, read holds, the shard pool and the orchestrator."""

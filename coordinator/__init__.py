@@ -1,0 +1,1 @@
+"""The small coordinator: commands, the loop, the client handle and the committer."""

@@ -1,0 +1,1 @@
+"""Rows, datum encodings, timestamps, ids and errors: what every other package stands on."""

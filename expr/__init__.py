@@ -1,0 +1,1 @@
+"""Scalar and relational expressions, functions and aggregates with PostgreSQL's exact semantics."""

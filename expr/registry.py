@@ -1,0 +1,116 @@
+"""The registry of functions, operators, aggregates, table functions and casts.
+
+The planner asks it by name for candidates, a replica asks it by id for implementations. Adding a
+function is adding a row: modules under `expr/functions/` build `Function` values and hand them to
+`register`. Ids have the form `name(argtype,...)` with pg_type names, operators use their symbol as
+name, e.g. `lower(text)`, `+(int4,int4)`, casts `cast(int4,text)`. Ids are never reused for another
+meaning: plans name functions by them.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from core.sql_types import Column, SqlType
+
+
+class FunctionKind(StrEnum):
+    """What a function is called with and gives back."""
+
+    SCALAR = "scalar"
+    OPERATOR = "operator"
+    CAST = "cast"
+    SESSION = "session"  # no implementation: replaced by a literal before a plan runs
+    AGGREGATE = "aggregate"
+    TABLE = "table"
+    WINDOW = "window"
+
+
+class CastContext(StrEnum):
+    """Where a cast applies without being written (pg_cast.castcontext)."""
+
+    IMPLICIT = "implicit"
+    ASSIGNMENT = "assignment"
+    EXPLICIT = "explicit"
+
+
+@dataclass(frozen=True, slots=True)
+class Function:
+    """One overload.
+
+    `implementation` takes the arguments' datums (the `EvaluationContext` first if `needs_context`)
+    and returns the result's; a TABLE function's returns an iterable of rows; an AGGREGATE's is an
+    `expr.aggregates.AggregateFunction`. A strict function is never called with a null and returns
+    null instead. With `variadic`, the last of `args` is an array type and the call site passes its
+    elements as separate arguments. Argument and result types may be polymorphic pseudo-types;
+    modifiers never occur.
+    """
+
+    id: str
+    name: str
+    kind: FunctionKind
+    args: tuple[SqlType, ...]
+    returns: SqlType
+    implementation: Callable[..., Any] | None
+    strict: bool = True
+    variadic: bool = False
+    needs_context: bool = False
+    volatile: bool = False
+    columns: tuple[Column, ...] = ()  # result columns of a TABLE function
+
+
+@dataclass(frozen=True, slots=True)
+class Cast:
+    """How a value of one type becomes another; `function` None means the datum stays as it is."""
+
+    source: SqlType
+    target: SqlType
+    context: CastContext
+    function: str | None
+
+
+_functions: dict[str, Function] = {}
+_by_name: dict[str, list[Function]] = {}
+_casts: dict[tuple[int, int], Cast] = {}
+
+
+def register(function: Function) -> None:
+    """Add an overload. Raises ValueError when its id is taken."""
+    if function.id in _functions:
+        raise ValueError(f"function {function.id} is registered twice")
+    _functions[function.id] = function
+    _by_name.setdefault(function.name, []).append(function)
+
+
+def register_cast(cast: Cast) -> None:
+    """Add a cast. Raises ValueError when the pair of types has one."""
+    key = (cast.source.oid, cast.target.oid)
+    if key in _casts:
+        raise ValueError(f"cast {cast.source.name} -> {cast.target.name} is registered twice")
+    _casts[key] = cast
+
+
+def function_by_id(function_id: str) -> Function:
+    """The function of that id. Raises KeyError for an id that no registered function has."""
+    return _functions[function_id]
+
+
+def functions_named(name: str) -> tuple[Function, ...]:
+    """Every overload of a function name or an operator symbol, all kinds but casts."""
+    return tuple(f for f in _by_name.get(name, ()) if f.kind is not FunctionKind.CAST)
+
+
+def cast_between(source: SqlType, target: SqlType) -> Cast | None:
+    """The registered cast between two types, modifiers ignored."""
+    return _casts.get((source.oid, target.oid))
+
+
+def all_functions() -> tuple[Function, ...]:
+    """Every registered function, for system catalogs and tests."""
+    return tuple(_functions.values())
+
+
+def all_casts() -> tuple[Cast, ...]:
+    """Every registered cast."""
+    return tuple(_casts.values())

@@ -1,0 +1,315 @@
+"""Relational expressions: the IR between the planner, the optimizer and a replica's renderer.
+
+A relation is a multiset of rows with signed multiplicities. Nodes are immutable, hashable and
+encodable as msgpack; columns are positions; global collections are named by `GlobalId`. There are
+no correlated references: the planner has decorrelated subqueries before it builds this IR.
+The same IR serves one-off reads (evaluated at one time) and maintained views (rendered to a
+dataflow), so a node must have an incremental meaning. Source of the algebra: Materialize's MIR.
+"""
+
+from enum import StrEnum
+
+import msgspec
+
+from core.ids import GlobalId
+from core.sql_types import SqlType
+from expr.scalar import Node, Scalar
+
+
+class JoinKind(StrEnum):
+    """What an `OuterJoin` does with rows that find no partner (or, semi/anti, that find one)."""
+
+    LEFT = "left"
+    FULL = "full"
+    SEMI = "semi"
+    ANTI = "anti"
+
+
+class ColumnOrder(msgspec.Struct, frozen=True, array_like=True):
+    """Order by column `column`, in PostgreSQL's order of its type."""
+
+    column: int
+    descending: bool = False
+    nulls_last: bool = True
+
+
+class ScalarOrder(msgspec.Struct, frozen=True, array_like=True):
+    """Order by a scalar of the input row (ORDER BY inside an aggregate)."""
+
+    scalar: Scalar
+    descending: bool = False
+    nulls_last: bool = True
+
+
+class Aggregate(msgspec.Struct, frozen=True, array_like=True):
+    """One aggregate of a `Reduce`; `function` is a registry id of kind aggregate."""
+
+    function: str
+    args: tuple[Scalar, ...]
+    type: SqlType
+    distinct: bool = False
+    filter: Scalar | None = None
+    order_by: tuple[ScalarOrder, ...] = ()
+
+
+class Constant(Node, tag="constant"):
+    """Literal rows: canonical encodings with their multiplicities."""
+
+    rows: tuple[tuple[bytes, int], ...]
+    types: tuple[SqlType, ...]
+
+
+class Get(Node, tag="get"):
+    """The contents of a global collection (or, before inlining, of a view)."""
+
+    id: GlobalId
+    types: tuple[SqlType, ...]
+
+
+class LocalGet(Node, tag="local_get"):
+    """The value bound by the enclosing `Let` (or `LetRec`) of that id."""
+
+    id: int
+    types: tuple[SqlType, ...]
+
+
+class Let(Node, tag="let"):
+    """`body`, in which `LocalGet(id)` stands for `value`; ids are unique in a plan."""
+
+    id: int
+    value: "Relation"
+    body: "Relation"
+
+
+class Project(Node, tag="project"):
+    """The input's columns at `outputs`, in that order; columns may repeat."""
+
+    input: "Relation"
+    outputs: tuple[int, ...]
+
+
+class Map(Node, tag="map"):
+    """The input with `scalars` appended; a scalar may refer to those before it."""
+
+    input: "Relation"
+    scalars: tuple[Scalar, ...]
+
+
+class Filter(Node, tag="filter"):
+    """The input's rows for which every predicate is true (not null), tested in order."""
+
+    input: "Relation"
+    predicates: tuple[Scalar, ...]
+
+
+class FlatMap(Node, tag="flat_map"):
+    """Each input row joined with every row that the table function returns for it.
+
+    `function` is a registry id of kind table; its columns, of types `types`, are appended. With
+    `ordinality` an int8 counting from 1 follows them.
+    """
+
+    input: "Relation"
+    function: str
+    args: tuple[Scalar, ...]
+    types: tuple[SqlType, ...]
+    ordinality: bool = False
+
+
+class Join(Node, tag="join"):
+    """Inner join of `inputs`: columns concatenated, all scalars of each equivalence SQL-equal.
+
+    An equivalence's scalars refer to the concatenated columns, each to columns of one input. No
+    equivalences: the cross product. Null equals nothing. Other predicates stand in a `Filter`.
+    """
+
+    inputs: tuple["Relation", ...]
+    equivalences: tuple[tuple[Scalar, ...], ...]
+
+
+class OuterJoin(Node, tag="outer_join"):
+    """A two-input join that is not inner.
+
+    Rows match when the scalars of each pair in `keys` (left of the left row, right of the right
+    row, each over its own input's columns) are SQL-equal and `residual`, over the concatenated
+    columns, is true. LEFT and FULL: concatenated columns, nulls for a missing partner. SEMI and
+    ANTI: the left rows with at least one, or no, partner. With `null_aware` (ANTI only, for
+    NOT IN) a left row also vanishes when a comparison with some right row is null; then `keys` has
+    the pairs compared by IN and an empty right side keeps every row.
+    """
+
+    kind: JoinKind
+    left: "Relation"
+    right: "Relation"
+    keys: tuple[tuple[Scalar, Scalar], ...]
+    residual: Scalar | None = None
+    null_aware: bool = False
+
+
+class Reduce(Node, tag="reduce"):
+    """One row per group: the `group_key` scalars, then the aggregates.
+
+    Nulls are one group. An empty `group_key` still yields no row for an empty input; the planner
+    adds the default row that SQL wants.
+    """
+
+    input: "Relation"
+    group_key: tuple[Scalar, ...]
+    aggregates: tuple[Aggregate, ...]
+
+
+class TopK(Node, tag="top_k"):
+    """In each group of equal `group_key` columns, in the given order (ties broken by the whole
+    row), `limit` rows after `offset`; `limit` None keeps all."""
+
+    input: "Relation"
+    group_key: tuple[int, ...]
+    order_by: tuple[ColumnOrder, ...]
+    limit: int | None
+    offset: int = 0
+
+
+class WindowFunction(msgspec.Struct, frozen=True, array_like=True):
+    """One window function; `function` is a registry id of kind window or aggregate.
+
+    `frame` is (mode, start, end) as text in PostgreSQL's spelling, None for the default frame.
+    """
+
+    function: str
+    args: tuple[Scalar, ...]
+    type: SqlType
+    frame: tuple[str, str, str] | None = None
+    filter: Scalar | None = None
+
+
+class Window(Node, tag="window"):
+    """The input with one column per window function appended."""
+
+    input: "Relation"
+    partition_by: tuple[Scalar, ...]
+    order_by: tuple[ScalarOrder, ...]
+    functions: tuple[WindowFunction, ...]
+
+
+class Union(Node, tag="union"):
+    """The sum of the inputs' multiplicities (UNION ALL)."""
+
+    inputs: tuple["Relation", ...]
+
+
+class Negate(Node, tag="negate"):
+    """The input with multiplicities negated."""
+
+    input: "Relation"
+
+
+class Threshold(Node, tag="threshold"):
+    """The input's rows of positive multiplicity."""
+
+    input: "Relation"
+
+
+class CardinalityCheck(Node, tag="cardinality_check"):
+    """The input; SQLSTATE 21000 when two rows agree on `group_key` (a scalar subquery that
+    returned more than one row)."""
+
+    input: "Relation"
+    group_key: tuple[int, ...]
+
+
+Relation = (
+    Constant
+    | Get
+    | LocalGet
+    | Let
+    | Project
+    | Map
+    | Filter
+    | FlatMap
+    | Join
+    | OuterJoin
+    | Reduce
+    | TopK
+    | Window
+    | Union
+    | Negate
+    | Threshold
+    | CardinalityCheck
+)
+
+
+class Finishing(msgspec.Struct, frozen=True, array_like=True):
+    """What happens to a result's rows on their way to a client: order, offset, limit, project."""
+
+    order_by: tuple[ColumnOrder, ...] = ()
+    limit: int | None = None
+    offset: int = 0
+    project: tuple[int, ...] | None = None
+
+
+def column_types(relation: Relation) -> tuple[SqlType, ...]:
+    """The types of the relation's columns."""
+    match relation:
+        case Constant(types=types) | Get(types=types) | LocalGet(types=types):
+            return types
+        case Let(body=body):
+            return column_types(body)
+        case Project(input=source, outputs=outputs):
+            types = column_types(source)
+            return tuple(types[index] for index in outputs)
+        case Map(input=source, scalars=scalars):
+            return (*column_types(source), *(scalar.type for scalar in scalars))
+        case FlatMap(input=source, types=types, ordinality=ordinality):
+            return (*column_types(source), *types, *((SqlType(20),) if ordinality else ()))
+        case Join(inputs=inputs):
+            return tuple(t for part in inputs for t in column_types(part))
+        case OuterJoin(kind=JoinKind.LEFT | JoinKind.FULL, left=left, right=right):
+            return column_types(left) + column_types(right)
+        case OuterJoin(left=left):
+            return column_types(left)
+        case Reduce(group_key=keys, aggregates=aggregates):
+            return (*(key.type for key in keys), *(a.type for a in aggregates))
+        case Window(input=source, functions=functions):
+            return (*column_types(source), *(f.type for f in functions))
+        case Union(inputs=inputs):
+            return column_types(inputs[0])
+        case (
+            Filter(input=source)
+            | TopK(input=source)
+            | Negate(input=source)
+            | Threshold(input=source)
+            | CardinalityCheck(input=source)
+        ):
+            return column_types(source)
+
+
+def children(relation: Relation) -> tuple[Relation, ...]:
+    """The direct inputs of `relation`."""
+    match relation:
+        case Constant() | Get() | LocalGet():
+            return ()
+        case Let(value=value, body=body):
+            return (value, body)
+        case Join(inputs=inputs) | Union(inputs=inputs):
+            return inputs
+        case OuterJoin(left=left, right=right):
+            return (left, right)
+        case _:
+            return (relation.input,)
+
+
+def with_children(relation: Relation, new: tuple[Relation, ...]) -> Relation:
+    """`relation` with its inputs replaced, in the order of `children`."""
+    match relation:
+        case Constant() | Get() | LocalGet():
+            return relation
+        case Let(id=local_id):
+            return Let(local_id, *new)
+        case Join(equivalences=equivalences):
+            return Join(new, equivalences)
+        case Union():
+            return Union(new)
+        case OuterJoin():
+            return msgspec.structs.replace(relation, left=new[0], right=new[1])
+        case _:
+            return msgspec.structs.replace(relation, input=new[0])

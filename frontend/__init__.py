@@ -1,0 +1,1 @@
+"""pgwire, sessions and the drivers of SELECT, DML, DDL and COPY."""

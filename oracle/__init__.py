@@ -1,0 +1,1 @@
+"""The timestamp oracle: protocol, PostgreSQL implementation, batching and an in-memory double."""

@@ -1,0 +1,1 @@
+"""SQL texts to plans: dialect, name resolution, planning, optimization and EXPLAIN."""

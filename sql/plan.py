@@ -1,0 +1,375 @@
+"""Statement plans: what planning a statement yields and a session carries out.
+
+Plans are immutable values. Queries inside them are optimized relations in which parameters and
+session calls still stand as such (`expr.scalar.Parameter`, calls of kind SESSION); the session
+replaces them by literals right before it runs the plan, so that a plan can be kept by text.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from core.ids import GlobalId
+from core.rows import Datum
+from core.sql_types import RelationDesc, SqlType
+from expr.relation import Finishing, Relation
+from expr.scalar import Scalar
+from sql.catalog_view import QualifiedName, SchemaName
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """A planned query: rows of `desc` after `finishing`.
+
+    `depends_on` are the stored collections it reads (tables and the raw catalog; views are
+    inlined). `is_catalog_only`: it reads nothing but system relations. `limit` and `offset`
+    that are parameters stand in `limit_expression` and `offset_expression`.
+    """
+
+    relation: Relation
+    finishing: Finishing
+    desc: RelationDesc
+    depends_on: frozenset[GlobalId]
+    is_catalog_only: bool
+    limit_expression: Scalar | None = None
+    offset_expression: Scalar | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SelectPlan:
+    """SELECT, VALUES, TABLE, and the SHOW statements that are queries."""
+
+    query: Query
+    for_copy: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class InsertPlan:
+    """INSERT. `query` yields whole rows of the table (defaults filled in, cast to column types).
+
+    `returning` maps an inserted row (as columns) to the RETURNING list; `returning_desc` names it.
+    `not_null` are the positions of NOT NULL columns with their names, checked for every row.
+    """
+
+    table: GlobalId
+    table_name: str
+    query: Query
+    not_null: tuple[tuple[int, str], ...]
+    returning: tuple[Scalar, ...] | None
+    returning_desc: RelationDesc | None
+
+
+@dataclass(frozen=True, slots=True)
+class MutatePlan:
+    """UPDATE and DELETE, as one query over the table's rows.
+
+    For DELETE `query` yields the rows to remove. For UPDATE it yields old row ++ new row. Rows
+    come with their multiplicities, so duplicates are all affected. `returning` is over the new
+    row (UPDATE) or the old row (DELETE).
+    """
+
+    table: GlobalId
+    table_name: str
+    is_update: bool
+    query: Query
+    column_count: int
+    not_null: tuple[tuple[int, str], ...]
+    returning: tuple[Scalar, ...] | None
+    returning_desc: RelationDesc | None
+
+
+class CopyFormat(StrEnum):
+    """The formats of COPY."""
+
+    TEXT = "text"
+    CSV = "csv"
+    BINARY = "binary"
+
+
+@dataclass(frozen=True, slots=True)
+class CopyOptions:
+    """The options of COPY; `force_null` and the like hold column positions."""
+
+    format: CopyFormat = CopyFormat.TEXT
+    delimiter: str = "\t"
+    null: str = "\\N"
+    header: bool = False
+    quote: str = '"'
+    escape: str = '"'
+    force_quote: tuple[int, ...] | None = None
+    force_not_null: tuple[int, ...] = ()
+    force_null: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class CopyFromPlan:
+    """COPY table (columns) FROM STDIN.
+
+    The input has one field for each of `columns` (positions in the table); `fill` are the
+    scalars (no column references) for the others, by position, None where a field stands.
+    """
+
+    table: GlobalId
+    table_name: str
+    desc: RelationDesc
+    columns: tuple[int, ...]
+    fill: tuple[Scalar | None, ...]
+    not_null: tuple[tuple[int, str], ...]
+    options: CopyOptions
+
+
+@dataclass(frozen=True, slots=True)
+class CopyToPlan:
+    """COPY table or (query) TO STDOUT."""
+
+    query: Query
+    options: CopyOptions
+
+
+@dataclass(frozen=True, slots=True)
+class ExplainPlan:
+    """EXPLAIN: the text is ready, one row a line."""
+
+    lines: tuple[str, ...]
+    column_name: str
+
+
+class TransactionVerb(StrEnum):
+    """Transaction control."""
+
+    BEGIN = "begin"
+    COMMIT = "commit"
+    ROLLBACK = "rollback"
+    SAVEPOINT = "savepoint"
+    RELEASE = "release"
+    ROLLBACK_TO = "rollback_to"
+    SET_TRANSACTION = "set_transaction"
+    SET_SESSION_CHARACTERISTICS = "set_session_characteristics"
+
+
+@dataclass(frozen=True, slots=True)
+class TransactionPlan:
+    """BEGIN, COMMIT and their kin; `tag` is the command tag (`START TRANSACTION` is not BEGIN)."""
+
+    verb: TransactionVerb
+    tag: str
+    isolation_level: str | None = None
+    read_only: bool | None = None
+    savepoint: str | None = None
+    chain: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class SetPlan:
+    """SET, RESET (`value` None), DISCARD ALL's RESET ALL (`name` None)."""
+
+    name: str | None
+    value: str | None
+    is_local: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ShowVariablePlan:
+    """SHOW name; `name` None is SHOW ALL."""
+
+    name: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class AlterSystemPlan:
+    """ALTER SYSTEM SET/RESET; `name` None is RESET ALL, `value` None is RESET name."""
+
+    name: str | None
+    value: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class PreparePlan:
+    """PREPARE name AS statement; the statement's text is planned again when executed."""
+
+    name: str
+    statement_sql: str
+    parameter_types: tuple[SqlType | None, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ExecutePlan:
+    """EXECUTE name (arguments); each argument is a constant scalar of unknown or known type."""
+
+    name: str
+    arguments: tuple[Scalar, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class DeallocatePlan:
+    """DEALLOCATE name, None for ALL."""
+
+    name: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class DeclarePlan:
+    """DECLARE name CURSOR FOR query."""
+
+    name: str
+    statement_sql: str
+    query: Query
+    with_hold: bool
+
+
+@dataclass(frozen=True, slots=True)
+class FetchPlan:
+    """FETCH count FROM name, forward only; `count` None is ALL. `is_move` for MOVE."""
+
+    name: str
+    count: int | None
+    is_move: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class CloseCursorPlan:
+    """CLOSE name, None for ALL."""
+
+    name: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class DiscardPlan:
+    """DISCARD ALL | TEMP | PLANS | SEQUENCES."""
+
+    target: str
+
+
+@dataclass(frozen=True, slots=True)
+class CreateDatabasePlan:
+    name: str
+    if_not_exists: bool
+
+
+@dataclass(frozen=True, slots=True)
+class CreateSchemaPlan:
+    database: str
+    name: str
+    if_not_exists: bool
+
+
+@dataclass(frozen=True, slots=True)
+class CreateRolePlan:
+    """CREATE ROLE/USER; `options` in lower case, e.g. {"superuser": True, "login": True}."""
+
+    name: str
+    options: tuple[tuple[str, Datum], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class CreateTablePlan:
+    """CREATE TABLE [AS]. `as_query` yields the first rows (and shaped `desc`)."""
+
+    name: QualifiedName
+    desc: RelationDesc
+    defaults: tuple[str | None, ...]
+    create_sql: str
+    is_temporary: bool
+    if_not_exists: bool
+    as_query: Query | None = None
+    with_data: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class CreateViewPlan:
+    name: QualifiedName
+    desc: RelationDesc
+    create_sql: str
+    depends_on: frozenset[GlobalId]  # the items its text names, views included
+    is_temporary: bool
+    or_replace: bool
+    if_not_exists: bool
+
+
+class ObjectKind(StrEnum):
+    """What DROP and ALTER … RENAME can name."""
+
+    DATABASE = "database"
+    SCHEMA = "schema"
+    TABLE = "table"
+    VIEW = "view"
+    ROLE = "role"
+    CLUSTER = "cluster"
+
+
+@dataclass(frozen=True, slots=True)
+class DropPlan:
+    """DROP. `ids` are items; `schemas`, `databases` and `roles` are named. Names that IF EXISTS
+    did not find are in `missing` (each gets a notice). CASCADE is carried out by the catalog."""
+
+    kind: ObjectKind
+    ids: tuple[GlobalId, ...]
+    schemas: tuple[SchemaName, ...]
+    names: tuple[str, ...]  # databases, roles, clusters
+    missing: tuple[str, ...]
+    cascade: bool
+
+
+@dataclass(frozen=True, slots=True)
+class RenamePlan:
+    """ALTER … RENAME TO. One of `id`, `schema` and `name` says what is renamed; `kind` what it is."""
+
+    kind: ObjectKind
+    id: GlobalId | None
+    schema: SchemaName | None
+    name: str | None
+    new_name: str
+
+
+@dataclass(frozen=True, slots=True)
+class NoOpPlan:
+    """A statement accepted for compatibility (VACUUM, ANALYZE, LOCK, GRANT, …): the tag answers.
+
+    `notice` is sent as a warning when it is not None.
+    """
+
+    tag: str
+    notice: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class EmptyPlan:
+    """An empty statement."""
+
+
+Plan = (
+    SelectPlan
+    | InsertPlan
+    | MutatePlan
+    | CopyFromPlan
+    | CopyToPlan
+    | ExplainPlan
+    | TransactionPlan
+    | SetPlan
+    | ShowVariablePlan
+    | AlterSystemPlan
+    | PreparePlan
+    | ExecutePlan
+    | DeallocatePlan
+    | DeclarePlan
+    | FetchPlan
+    | CloseCursorPlan
+    | DiscardPlan
+    | CreateDatabasePlan
+    | CreateSchemaPlan
+    | CreateRolePlan
+    | CreateTablePlan
+    | CreateViewPlan
+    | DropPlan
+    | RenamePlan
+    | NoOpPlan
+    | EmptyPlan
+)
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedStatement:
+    """A plan, the types of the parameters `$1…`, and what a row description needs."""
+
+    plan: Plan
+    parameter_types: tuple[SqlType, ...]
+    result_desc: RelationDesc | None  # None: the statement returns no rows
