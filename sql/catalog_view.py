@@ -9,6 +9,7 @@ from typing import Protocol
 
 from core.ids import GlobalId
 from core.sql_types import RelationDesc
+from expr.relation import Constant
 
 
 class ItemKind(StrEnum):
@@ -33,7 +34,9 @@ class QualifiedName:
 @dataclass(frozen=True, slots=True)
 class CatalogItem:
     """One item. `create_sql` is normalised, its names fully qualified; a view's query is planned
-    from it. `defaults` holds, for each column of a table, its default as SQL text or None."""
+    from it. `defaults` holds, for each column of a table, its default as SQL text or None.
+    `constant` holds the rows of a system relation whose contents a build fixes: planning puts it
+    in place of a `Get`; filters and projections over it are best folded at once."""
 
     id: GlobalId
     oid: int
@@ -44,6 +47,7 @@ class CatalogItem:
     owner: str
     defaults: tuple[str | None, ...] = ()
     is_temporary: bool = False
+    constant: Constant | None = None
 
     @property
     def is_system(self) -> bool:

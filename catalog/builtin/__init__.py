@@ -1,0 +1,1 @@
+"""The system relations: views over the raw catalog collection, and constant relations."""

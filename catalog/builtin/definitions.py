@@ -1,0 +1,154 @@
+"""What a builtin relation is, and the short notation its columns are declared in.
+
+A builtin relation is either a *view*, a query over the raw catalog collection and other builtin
+relations, or a *constant*, rows that a build of Headwater fixes (types, functions, settings of a
+PostgreSQL server that have no counterpart here). Neither is ever written: DDL changes the raw
+catalog and every system relation follows, at the same timestamp.
+
+Columns are declared, not inferred, so that the catalog knows every system relation's schema at
+boot without planning one query. Each definition carries a *number*, never given to another
+relation: it is the id (`s` and the number) and, unless PostgreSQL fixes an oid for the relation,
+the oid (10000 and the number). Views name relations in full, as `schema.relation`, so that their
+meaning does not depend on a search path.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Final
+
+from core.ids import GlobalId
+from core.rows import Row, codec_for
+from core.sql_types import TYPES_BY_NAME, Column, RelationDesc, SqlType
+from expr.relation import Constant
+from sql.catalog_view import CatalogItem, ItemKind, QualifiedName, SchemaName
+
+SYSTEM_ROLE: Final = "mz_system"
+FIRST_BUILTIN_OID: Final = 10_000
+FIRST_USER_OID: Final = 20_000
+
+PG_CATALOG: Final = SchemaName(None, "pg_catalog", 11, SYSTEM_ROLE)
+INFORMATION_SCHEMA: Final = SchemaName(None, "information_schema", 10_001, SYSTEM_ROLE)
+MZ_CATALOG: Final = SchemaName(None, "mz_catalog", 10_002, SYSTEM_ROLE)
+MZ_INTERNAL: Final = SchemaName(None, "mz_internal", 10_003, SYSTEM_ROLE)
+BUILTIN_SCHEMAS: Final = (PG_CATALOG, INFORMATION_SCHEMA, MZ_CATALOG, MZ_INTERNAL)
+
+
+@dataclass(frozen=True)
+class BuiltinRelation:
+    """What views and constants have in common."""
+
+    number: int
+    schema: SchemaName
+    item: str
+    desc: RelationDesc
+    comment: str
+    fixed_oid: int | None
+
+    @property
+    def id(self) -> GlobalId:
+        return GlobalId(f"s{self.number}")
+
+    @property
+    def oid(self) -> int:
+        return self.fixed_oid or FIRST_BUILTIN_OID + self.number
+
+    @property
+    def name(self) -> QualifiedName:
+        return QualifiedName(None, self.schema.schema, self.item)
+
+
+@dataclass(frozen=True)
+class BuiltinView(BuiltinRelation):
+    """A relation defined by a query; `sql` is the query alone."""
+
+    sql: str
+
+    @property
+    def create_sql(self) -> str:
+        return f"CREATE VIEW {self.schema.schema}.{self.item} AS {self.sql}"
+
+
+@dataclass(frozen=True)
+class BuiltinConstant(BuiltinRelation):
+    """A relation of fixed rows; `rows` computes them once, when they are first wanted."""
+
+    rows: Callable[[], Sequence[Row]]
+
+    @cached_property
+    def constant(self) -> Constant:
+        """The rows as a relational expression."""
+        types = tuple(column.type.base for column in self.desc.columns)
+        codec = codec_for(types)
+        return Constant(tuple((codec.encode(row), 1) for row in self.rows()), types)
+
+
+RAW_CATALOG: Final = CatalogItem(
+    id=GlobalId("s1"),
+    oid=FIRST_BUILTIN_OID + 10,
+    name=QualifiedName(None, MZ_INTERNAL.schema, "mz_catalog_raw"),
+    kind=ItemKind.TABLE,
+    desc=RelationDesc(
+        (
+            Column("kind", SqlType(25), nullable=False),
+            Column("key", SqlType(3802), nullable=False),
+            Column("value", SqlType(3802), nullable=False),
+        )
+    ),
+    create_sql="CREATE TABLE mz_internal.mz_catalog_raw (kind text, key jsonb, value jsonb)",
+    owner=SYSTEM_ROLE,
+)
+
+
+def view(
+    number: int, schema: SchemaName, item: str, columns: str, sql: str,
+    *, comment: str = "", oid: int | None = None,
+) -> BuiltinView:
+    """Define a view; `columns` is in the notation of `parse_columns`."""
+    return BuiltinView(number, schema, item, parse_columns(columns), comment, oid, sql.strip())
+
+
+def constant(
+    number: int, schema: SchemaName, item: str, columns: str, rows: Callable[[], Sequence[Row]],
+    *, comment: str = "", oid: int | None = None,
+) -> BuiltinConstant:
+    """Define a constant relation; `columns` is in the notation of `parse_columns`."""
+    return BuiltinConstant(number, schema, item, parse_columns(columns), comment, oid, rows)
+
+
+def empty(
+    number: int, schema: SchemaName, item: str, columns: str,
+    *, comment: str = "", oid: int | None = None,
+) -> BuiltinConstant:
+    """Define a relation that never has a row: the feature it lists does not exist here."""
+    return constant(number, schema, item, columns, tuple, comment=comment, oid=oid)
+
+
+def parse_columns(declaration: str) -> RelationDesc:
+    """A schema from lines or comma-separated parts `name type`, `!` after the type for NOT NULL.
+
+    Types go by their pg_type names; `text[]` means an array of text.
+    """
+    parts = [part.split() for line in declaration.splitlines() for part in line.split(",")]
+    return RelationDesc(tuple(_parse_column(*part) for part in parts if part))
+
+
+def _parse_column(name: str, type_name: str) -> Column:
+    bare = type_name.removesuffix("!")
+    pg_name = f"_{bare.removesuffix('[]')}" if bare.endswith("[]") else bare
+    return Column(name, SqlType(TYPES_BY_NAME[pg_name].oid), nullable=bare == type_name)
+
+
+def builtin_item(relation: BuiltinView | BuiltinConstant) -> CatalogItem:
+    """The catalog item of a builtin relation."""
+    is_view = isinstance(relation, BuiltinView)
+    return CatalogItem(
+        id=relation.id,
+        oid=relation.oid,
+        name=relation.name,
+        kind=ItemKind.VIEW if is_view else ItemKind.TABLE,
+        desc=relation.desc,
+        create_sql=relation.create_sql if isinstance(relation, BuiltinView) else "",
+        owner=SYSTEM_ROLE,
+        constant=None if isinstance(relation, BuiltinView) else relation.constant,
+    )
