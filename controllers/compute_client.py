@@ -1,0 +1,158 @@
+"""What a frontend asks of the clusters: peeks, staged writes and COPY input.
+
+`ComputeClient` is shared by all sessions. A request goes straight to the replicas of its cluster
+and the answer straight back to the waiting session. Result bytes are ready for a pgwire socket and
+are never decoded here. Every wait ends: by the answer, by a `SqlError`, or by cancellation, which
+also cancels the work on the replica.
+"""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from typing import Protocol, Self
+
+from compute.protocol import (
+    CopyFormat,
+    CopyOptions,
+    OutputFormat,
+    Staged,
+    StageMode,
+    TargetTable,
+)
+from core.ids import GlobalId, ShardId, Timestamp
+from expr.relation import Finishing, Relation
+from expr.scalar import EvaluationContext, Scalar
+from persist.txn_reader import TxnsPush
+
+__all__ = [
+    "ComputeClient",
+    "CopyFormat",
+    "CopyFromRequest",
+    "CopyOptions",
+    "CopyStaging",
+    "OutputFormat",
+    "PeekChunk",
+    "PeekRequest",
+    "PeekStream",
+    "StageMode",
+    "StageRequest",
+    "Staged",
+    "TargetTable",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class PeekRequest:
+    """A query to run on `cluster` at `as_of`.
+
+    `sources` has the shard of every collection that `relation` reads; the caller holds back their
+    sinces until the stream ends. `relation` has neither parameters nor session calls.
+    """
+
+    cluster: str
+    relation: Relation
+    as_of: Timestamp
+    output: OutputFormat
+    finishing: Finishing = Finishing()
+    sources: dict[GlobalId, ShardId] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class PeekChunk:
+    """Some result rows: `data` is whole messages, one a row (COPY may add header and trailer)."""
+
+    data: bytes
+    row_count: int
+
+    def split(self, count: int) -> "tuple[PeekChunk, PeekChunk]":
+        """The first `count` rows and the rest (of DataRow messages)."""
+        if count >= self.row_count:
+            return self, PeekChunk(b"", 0)
+        position = 0
+        for _ in range(count):
+            position += 1 + int.from_bytes(self.data[position + 1 : position + 5], "big")
+        return (
+            PeekChunk(self.data[:position], count),
+            PeekChunk(self.data[position:], self.row_count - count),
+        )
+
+
+class PeekStream(Protocol):
+    """The result of a peek, in order: `async for chunk in stream`.
+
+    Iteration raises the query's `SqlError`; 57P01 if the replica went away after rows were
+    delivered (before that the peek is repeated). The replica sends no more than a window ahead of
+    the consumer. Close it when it is not read to its end.
+    """
+
+    def __aiter__(self) -> AsyncIterator[PeekChunk]: ...
+
+    async def __anext__(self) -> PeekChunk:
+        """The next chunk. Raises StopAsyncIteration after the last one, or SqlError."""
+
+    async def aclose(self) -> None:
+        """Cancel what is still running. Idempotent; does not wait for the replica."""
+
+
+@dataclass(frozen=True, slots=True)
+class StageRequest:
+    """A query whose rows are to change a table: INSERT…SELECT, UPDATE, DELETE.
+
+    UPDATE's rows are old row ++ new row. `returning` is over the new row (DELETE: the old one).
+    """
+
+    cluster: str
+    relation: Relation
+    as_of: Timestamp
+    mode: StageMode
+    table: TargetTable
+    finishing: Finishing = Finishing()
+    sources: dict[GlobalId, ShardId] = field(default_factory=dict)
+    returning: tuple[Scalar, ...] | None = None
+    returning_output: OutputFormat | None = None
+    context: EvaluationContext = EvaluationContext()
+
+
+@dataclass(frozen=True, slots=True)
+class CopyFromRequest:
+    """COPY FROM STDIN; see `CopyWork` for `columns` and `fill`."""
+
+    cluster: str
+    table: TargetTable
+    columns: tuple[int, ...]
+    fill: tuple[Scalar | None, ...]
+    format: CopyFormat
+    options: CopyOptions = CopyOptions()
+    context: EvaluationContext = EvaluationContext()
+
+
+class CopyStaging(Protocol):
+    """One COPY FROM in progress. Use as an async context manager: leaving it aborts if unfinished."""
+
+    async def __aenter__(self) -> Self: ...
+
+    async def __aexit__(self, *exc_info: object) -> None: ...
+
+    async def write(self, data: bytes) -> None:
+        """More input, cut anywhere. Waits while a window is in flight. Raises SqlError."""
+
+    async def finish(self) -> Staged:
+        """The input is complete: what it was staged as. Raises SqlError."""
+
+    async def abort(self) -> None:
+        """Drop the input and what was staged of it. Idempotent."""
+
+
+class ComputeClient(Protocol):
+    """Access to every cluster's replicas."""
+
+    async def peek(self, request: PeekRequest) -> PeekStream:
+        """Start a query. Raises SqlError (42704 for an unknown cluster)."""
+
+    async def stage(self, request: StageRequest) -> Staged:
+        """Run a query and stage its rows as a batch for the committer. Raises SqlError."""
+
+    async def copy_from(self, request: CopyFromRequest) -> CopyStaging:
+        """Begin a COPY FROM. Raises SqlError."""
+
+    def push(self, push: TxnsPush) -> None:
+        """Tell every replica of a commit; precedes all later requests on each replica's socket."""
