@@ -167,7 +167,7 @@ def _format_quantity(value: VariableValue, units: Mapping[str, Decimal]) -> str:
     amount = int(value)
     if amount == 0:
         return "0"
-    for unit in reversed(units):
+    for unit in reversed(tuple(units)):
         if units[unit] >= 1 and amount % units[unit] == 0:
             return f"{int(amount / units[unit])}{unit}"
     return str(amount)

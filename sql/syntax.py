@@ -1,0 +1,3 @@
+"""The syntax tree."""
+
+Statement = object
