@@ -23,6 +23,7 @@ class SqlError(Exception):
         hint: str | None = None,
         position: int | None = None,
         severity: str = "ERROR",
+        context: str | None = None,
     ) -> None:
         super().__init__(message)
         self.sqlstate = sqlstate
@@ -31,6 +32,7 @@ class SqlError(Exception):
         self.hint = hint
         self.position = position
         self.severity = severity
+        self.context = context
 
 
 class StorageError(Exception):
@@ -112,6 +114,7 @@ PROGRAM_LIMIT_EXCEEDED: Final = "54000"
 STATEMENT_TOO_COMPLEX: Final = "54001"
 TOO_MANY_COLUMNS: Final = "54011"
 TOO_MANY_ARGUMENTS: Final = "54023"
+OUT_OF_MEMORY: Final = "53200"
 OBJECT_NOT_IN_PREREQUISITE_STATE: Final = "55000"
 CANT_CHANGE_RUNTIME_PARAM: Final = "55P02"
 QUERY_CANCELED: Final = "57014"
