@@ -7,12 +7,14 @@ name, e.g. `lower(text)`, `+(int4,int4)`, casts `cast(int4,text)`. Ids are never
 meaning: plans name functions by them.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import partial
 from typing import Any
 
-from core.sql_types import Column, SqlType
+from core.sql_types import TYPES_BY_NAME, Column, SqlType
+from expr.scalar import EvaluationContext
 
 
 class FunctionKind(StrEnum):
@@ -36,6 +38,16 @@ class CastContext(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class CallSite:
+    """What a call of a polymorphic function knows: its argument and result types (never
+    polymorphic, modifiers allowed) and the session's settings."""
+
+    args: tuple[SqlType, ...]
+    returns: SqlType
+    context: EvaluationContext
+
+
+@dataclass(frozen=True, slots=True)
 class Function:
     """One overload.
 
@@ -43,8 +55,10 @@ class Function:
     and returns the result's; a TABLE function's returns an iterable of rows; an AGGREGATE's is an
     `expr.aggregates.AggregateFunction`. A strict function is never called with a null and returns
     null instead. With `variadic`, the last of `args` is an array type and the call site passes its
-    elements as separate arguments. Argument and result types may be polymorphic pseudo-types;
-    modifiers never occur.
+    elements as separate arguments (a variadic `any` takes arguments of any types). Argument and
+    result types may be polymorphic pseudo-types; modifiers never occur. With `needs_types` the
+    implementation takes a `CallSite` and returns the callable for that site. Callers never call
+    `implementation` themselves but what `bind` makes of it.
     """
 
     id: str
@@ -58,6 +72,7 @@ class Function:
     needs_context: bool = False
     volatile: bool = False
     columns: tuple[Column, ...] = ()  # result columns of a TABLE function
+    needs_types: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +96,72 @@ def register(function: Function) -> None:
         raise ValueError(f"function {function.id} is registered twice")
     _functions[function.id] = function
     _by_name.setdefault(function.name, []).append(function)
+
+
+def define(
+    signature: str,
+    returns: str,
+    implementation: Callable[..., Any] | None,
+    *,
+    kind: FunctionKind = FunctionKind.SCALAR,
+    strict: bool = True,
+    needs_context: bool = False,
+    needs_types: bool = False,
+    volatile: bool = False,
+    columns: tuple[Column, ...] = (),
+) -> None:
+    """Register an overload written as `name(type, ..., variadic type)` with pg_type names."""
+    name, _, rest = signature.partition("(") if signature[0] != "(" else ("(", "", signature)
+    words = [word.strip() for word in rest.rstrip(")").split(",") if word.strip()]
+    variadic = bool(words) and words[-1].startswith("variadic ")
+    args = tuple(type_named(word.removeprefix("variadic ")) for word in words)
+    function_id = f"{name}({','.join(arg.name for arg in args)})"
+    register(
+        Function(
+            function_id,
+            name,
+            kind,
+            args,
+            type_named(returns),
+            implementation,
+            strict=strict,
+            variadic=variadic,
+            needs_context=needs_context,
+            volatile=volatile,
+            columns=columns,
+            needs_types=needs_types,
+        )
+    )
+
+
+def type_named(name: str) -> SqlType:
+    """The type of that pg_type name; `x[]` means `_x`."""
+    if name.endswith("[]"):
+        name = f"_{name[:-2]}"
+    return SqlType(TYPES_BY_NAME[name].oid)
+
+
+def bind(
+    function: Function,
+    args: Sequence[SqlType],
+    returns: SqlType,
+    context: EvaluationContext,
+) -> Callable[..., Any]:
+    """The callable of argument datums alone, for one call site. For an AGGREGATE it takes no
+    arguments' datums: the result of `bind` is the `expr.aggregates.AggregateFunction` itself.
+
+    Strictness is left to the caller: a strict function must not be called with a null.
+    Raises ValueError for a SESSION function, which has no implementation.
+    """
+    implementation = function.implementation
+    if implementation is None:
+        raise ValueError(f"function {function.id} has no implementation")
+    if function.needs_types:
+        bound: Callable[..., Any] = implementation(CallSite(tuple(args), returns, context))
+        return bound
+    if function.needs_context:
+        return partial(implementation, context)
+    return implementation
 
 
 def register_cast(cast: Cast) -> None:

@@ -7,13 +7,15 @@ The same IR serves one-off reads (evaluated at one time) and maintained views (r
 dataflow), so a node must have an incremental meaning. Source of the algebra: Materialize's MIR.
 """
 
+from collections.abc import Callable
 from enum import StrEnum
 
 import msgspec
 
 from core.ids import GlobalId
 from core.sql_types import SqlType
-from expr.scalar import Node, Scalar
+from expr.scalar import Call, Literal, Node, Scalar
+from expr.scalar import substitute as substitute_scalar
 
 
 class JoinKind(StrEnum):
@@ -313,3 +315,73 @@ def with_children(relation: Relation, new: tuple[Relation, ...]) -> Relation:
             return msgspec.structs.replace(relation, left=new[0], right=new[1])
         case _:
             return msgspec.structs.replace(relation, input=new[0])
+
+
+def map_scalars(relation: Relation, change: Callable[[Scalar], Scalar]) -> Relation:
+    """`relation` with `change` applied to every scalar in it and in its inputs."""
+    new = tuple(map_scalars(child, change) for child in children(relation))
+    relation = with_children(relation, new)
+    replace = msgspec.structs.replace
+    match relation:
+        case Map(scalars=scalars):
+            return replace(relation, scalars=tuple(map(change, scalars)))
+        case Filter(predicates=predicates):
+            return replace(relation, predicates=tuple(map(change, predicates)))
+        case FlatMap(args=args):
+            return replace(relation, args=tuple(map(change, args)))
+        case Join(equivalences=equivalences):
+            changed = tuple(tuple(map(change, scalars)) for scalars in equivalences)
+            return replace(relation, equivalences=changed)
+        case OuterJoin(keys=keys, residual=residual):
+            return replace(
+                relation,
+                keys=tuple((change(left), change(right)) for left, right in keys),
+                residual=None if residual is None else change(residual),
+            )
+        case Reduce(group_key=group_key, aggregates=aggregates):
+            return replace(
+                relation,
+                group_key=tuple(map(change, group_key)),
+                aggregates=tuple(_change_aggregate(a, change) for a in aggregates),
+            )
+        case Window(partition_by=partition_by, order_by=order_by, functions=functions):
+            return replace(
+                relation,
+                partition_by=tuple(map(change, partition_by)),
+                order_by=tuple(_change_order(order, change) for order in order_by),
+                functions=tuple(_change_window(function, change) for function in functions),
+            )
+        case _:
+            return relation
+
+
+def substitute(
+    relation: Relation,
+    parameters: tuple[Literal, ...],
+    session: Callable[[Call], Literal | None],
+) -> Relation:
+    """`relation` with parameters and session calls replaced (see `expr.scalar.substitute`)."""
+    return map_scalars(relation, lambda scalar: substitute_scalar(scalar, parameters, session))
+
+
+def _change_order(order: ScalarOrder, change: Callable[[Scalar], Scalar]) -> ScalarOrder:
+    return ScalarOrder(change(order.scalar), order.descending, order.nulls_last)
+
+
+def _change_aggregate(aggregate: Aggregate, change: Callable[[Scalar], Scalar]) -> Aggregate:
+    return msgspec.structs.replace(
+        aggregate,
+        args=tuple(map(change, aggregate.args)),
+        filter=None if aggregate.filter is None else change(aggregate.filter),
+        order_by=tuple(_change_order(order, change) for order in aggregate.order_by),
+    )
+
+
+def _change_window(
+    function: WindowFunction, change: Callable[[Scalar], Scalar]
+) -> WindowFunction:
+    return msgspec.structs.replace(
+        function,
+        args=tuple(map(change, function.args)),
+        filter=None if function.filter is None else change(function.filter),
+    )

@@ -7,6 +7,7 @@ calls of kind SESSION (`now()`, `current_user`) are replaced by literals before 
 parameters are, so that a cached plan holds neither.
 """
 
+from collections.abc import Callable
 from typing import Final
 
 import msgspec
@@ -141,3 +142,26 @@ def with_children(scalar: Scalar, new: tuple[Scalar, ...]) -> Scalar:
         case Case(branches=branches, type=result):
             pairs = tuple((new[2 * i], new[2 * i + 1]) for i in range(len(branches)))
             return Case(pairs, new[-1], result)
+
+
+def substitute(
+    scalar: Scalar,
+    parameters: tuple[Literal, ...],
+    session: Callable[[Call], Literal | None],
+) -> Scalar:
+    """`scalar` with each parameter and each call that `session` answers replaced by its literal.
+
+    `parameters[0]` is `$1`. `session` is asked about every call, innermost first; it returns None
+    for calls that are not of kind SESSION. Unchanged subtrees are returned as they are.
+    """
+    if isinstance(scalar, Parameter):
+        return parameters[scalar.index - 1]
+    operands = children(scalar)
+    if operands:
+        replaced = tuple(substitute(operand, parameters, session) for operand in operands)
+        if any(new is not old for new, old in zip(replaced, operands, strict=True)):
+            scalar = with_children(scalar, replaced)
+    if isinstance(scalar, Call):
+        answer = session(scalar)
+        return scalar if answer is None else answer
+    return scalar

@@ -1,0 +1,1 @@
+"""Tables of functions, operators, casts and aggregates, one module a topic."""
