@@ -13,6 +13,20 @@ from persist.batches import Batch
 from sql.catalog_view import QualifiedName, SchemaName
 
 
+class CatalogChangedError(Exception):
+    """A definition that the statement was planned on has changed; plan again, then retry."""
+
+
+@dataclass(frozen=True, slots=True)
+class SetComment:
+    """COMMENT ON; `comment` None removes it. `column` counts from 1, None is the object itself."""
+
+    object_type: str
+    object_id: str
+    column: int | None
+    comment: str | None
+
+
 @dataclass(frozen=True, slots=True)
 class CreateDatabase:
     """A new database with a schema `public`. 42P04."""
@@ -196,6 +210,7 @@ Operation = (
     | RenameRole
     | SetSystemParameter
     | ResetSystemParameters
+    | SetComment
     | ForgetFinalizedShards
 )
 

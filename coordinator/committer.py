@@ -2,16 +2,13 @@
 
 from dataclasses import dataclass
 
+from catalog.operations import CatalogChangedError as CatalogChangedError
 from core.ids import GlobalId, Timestamp
 from persist.batches import Batch
 
 
-class SerializationConflict(Exception):
+class SerializationConflictError(Exception):
     """Something that the statement read has changed since; plan and read again, then retry."""
-
-
-class CatalogChanged(Exception):
-    """A definition that the statement was planned on has changed; plan again, then retry."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +24,7 @@ class WriteRequest:
     """A write transaction, all or nothing.
 
     `read_set` holds the stored collections that it read at `read_ts` (None: it read nothing): if
-    any was written since, the write fails with SerializationConflict. `planned_revision` is the
+    any was written since, the write fails with SerializationConflictError. `planned_revision` is the
     catalog's when it was planned.
     """
 
@@ -43,7 +40,7 @@ class Committer:
     async def write(self, request: WriteRequest) -> Timestamp:
         """Commit `request`; returns its commit time.
 
-        Raises SqlError (42P01 when a table is gone), SerializationConflict, CatalogChanged. The
+        Raises SqlError (42P01 when a table is gone), SerializationConflictError, CatalogChangedError. The
         caller must not be cancelled while it waits: the outcome is real by then.
         """
         raise NotImplementedError
