@@ -28,7 +28,7 @@ class ReadHold:
 
     def release(self) -> None:
         if self._holds is not None:
-            self._holds._release(self.ts)
+            self._holds.release_one(self.ts)
             self._holds = None
 
     def __enter__(self) -> Self:
@@ -70,7 +70,8 @@ class ReadHolds:
     def count(self) -> int:
         return sum(self._counts.values())
 
-    def _release(self, ts: Timestamp) -> None:
+    def release_one(self, ts: Timestamp) -> None:
+        """Give up one hold at `ts` (what `ReadHold.release` calls)."""
         left = self._counts[ts] - 1
         if left:
             self._counts[ts] = left

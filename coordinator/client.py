@@ -48,7 +48,7 @@ class CoordinatorClient:
         *,
         user: str | None = None,
     ) -> CatalogOutcome:
-        """Change the catalog in one commit. Raises SqlError and CatalogChangedError (plan again)."""
+        """Change the catalog in one commit. SqlError; CatalogChangedError: plan again."""
         raise NotImplementedError
 
     async def dump(self) -> DumpReport:

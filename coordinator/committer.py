@@ -24,8 +24,8 @@ class WriteRequest:
     """A write transaction, all or nothing.
 
     `read_set` holds the stored collections that it read at `read_ts` (None: it read nothing): if
-    any was written since, the write fails with SerializationConflictError. `planned_revision` is the
-    catalog's when it was planned.
+    any was written since, the write fails with SerializationConflictError. `planned_revision` is
+    the catalog's when it was planned.
     """
 
     writes: tuple[TableWrite, ...]
@@ -40,7 +40,7 @@ class Committer:
     async def write(self, request: WriteRequest) -> Timestamp:
         """Commit `request`; returns its commit time.
 
-        Raises SqlError (42P01 when a table is gone), SerializationConflictError, CatalogChangedError. The
-        caller must not be cancelled while it waits: the outcome is real by then.
+        Raises SqlError (42P01 when a table is gone), SerializationConflictError,
+        CatalogChangedError. The caller must not be cancelled while it waits: the outcome is real by then.
         """
         raise NotImplementedError
