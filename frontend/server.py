@@ -7,12 +7,8 @@ on loopback only, which is for the caller to see to.
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from coordinator.client import CoordinatorClient
-    from coordinator.committer import Committer
-    from sql.parse import ParserProcess
+from coordinator.client import CoordinatorClient
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,9 +18,7 @@ class FrontendDependencies:
     `clock` gives the wall clock in microseconds since the Unix epoch.
     """
 
-    coordinator: "CoordinatorClient"
-    committer: "Committer"
-    parser: "ParserProcess"
+    coordinator: CoordinatorClient
     environment_id: str
     version: str  # Headwater's own, as in `0.1.0`
     clock: Callable[[], int]
@@ -47,5 +41,3 @@ async def serve(
 ) -> FrontendServer:
     """Listen on `host`:`port` (0: any free port). Raises OSError when the address is taken."""
     raise NotImplementedError
-
-

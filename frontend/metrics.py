@@ -1,0 +1,114 @@
+"""Metrics of sessions and statements. Every label value comes from a fixed set.
+
+Children of labelled metrics are looked up once and kept, since `labels()` costs more than the
+increment. Names are the ones that dashboards made for Materialize know.
+"""
+
+from functools import lru_cache
+from typing import Final
+
+from prometheus_client import Counter, Gauge, Histogram
+
+from sql.parse import StatementKind
+
+LATENCY_BUCKETS: Final = tuple(2.0**n * 8e-6 for n in range(0, 24, 2))
+
+KNOWN_APPLICATIONS: Final = {
+    "psql": "psql",
+    "pgbench": "pgbench",
+    "dbt": "dbt",
+    "grafana": "grafana",
+    "dbeaver": "dbeaver",
+    "postgresql jdbc driver": "jdbc",
+    "metabase": "metabase",
+    "terraform-provider-materialize": "terraform",
+    "headwater": "headwater",
+    "": "unset",
+}
+
+QUERIES: Final = Counter(
+    "mz_query_total",
+    "Statements executed.",
+    ["session_type", "statement_type"],
+)
+ACTIVE_SESSIONS: Final = Gauge("mz_active_sessions", "Sessions now open.", ["session_type"])
+ADAPTER_COMMANDS: Final = Counter(
+    "mz_adapter_commands",
+    "Commands of sessions and how they ended.",
+    ["command_type", "status", "application_name"],
+)
+TIME_TO_FIRST_ROW: Final = Histogram(
+    "mz_time_to_first_row_seconds",
+    "From the arrival of a read to its first row.",
+    ["instance_id", "isolation_level", "strategy"],
+    buckets=LATENCY_BUCKETS,
+)
+DETERMINE_TIMESTAMP: Final = Counter(
+    "mz_determine_timestamp",
+    "Timestamps chosen for reads.",
+    ["respond_immediately", "isolation_level", "compute_instance"],
+)
+PARSE_SECONDS: Final = Histogram(
+    "mz_parse_seconds", "Time to parse a statement text.", buckets=LATENCY_BUCKETS
+)
+MESSAGE_SECONDS: Final = Histogram(
+    "mz_pgwire_message_processing_seconds",
+    "Time to process one message of a client.",
+    ["message_type"],
+    buckets=LATENCY_BUCKETS,
+)
+CANCELED_PEEKS: Final = Counter("mz_canceled_peeks", "Reads that were cancelled.")
+CONNECTIONS_REFUSED: Final = Counter(
+    "mz_connections_refused", "Connections refused before a session began.", ["reason"]
+)
+WRITE_CONFLICTS: Final = Counter(
+    "mz_optimistic_write_conflicts", "Writes tried again since something they read had changed."
+)
+
+
+def session_type(is_internal: bool) -> str:
+    """The label of a session by the port it came through."""
+    return "system" if is_internal else "user"
+
+
+def application_label(name: str) -> str:
+    """The label of an application name: from a fixed set, or `other`."""
+    return KNOWN_APPLICATIONS.get(name.lower(), "other")
+
+
+@lru_cache(maxsize=256)
+def query_counter(session: str, kind: StatementKind) -> Counter:
+    return QUERIES.labels(session, kind.value)
+
+
+@lru_cache(maxsize=1024)
+def command_counter(command: str, status: str, application: str) -> Counter:
+    return ADAPTER_COMMANDS.labels(command, status, application)
+
+
+@lru_cache(maxsize=64)
+def message_histogram(message_type: str) -> Histogram:
+    return MESSAGE_SECONDS.labels(message_type)
+
+
+MAX_CLUSTER_LABELS: Final = 100
+_cluster_labels: set[str] = set()
+
+
+@lru_cache(maxsize=256)
+def cluster_label(cluster: str) -> str:
+    """The cluster's name while there are few of them, else `other`."""
+    if cluster not in _cluster_labels and len(_cluster_labels) >= MAX_CLUSTER_LABELS:
+        return "other"
+    _cluster_labels.add(cluster)
+    return cluster
+
+
+@lru_cache(maxsize=512)
+def first_row_histogram(cluster: str, isolation: str, strategy: str) -> Histogram:
+    return TIME_TO_FIRST_ROW.labels(cluster_label(cluster), isolation, strategy)
+
+
+@lru_cache(maxsize=512)
+def timestamp_counter(isolation: str, cluster: str) -> Counter:
+    return DETERMINE_TIMESTAMP.labels("true", isolation, cluster_label(cluster))
