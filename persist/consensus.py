@@ -18,7 +18,7 @@ from typing import Final, Protocol
 
 import msgspec
 
-from core.errors import IndeterminateError
+from core.errors import DeterminateError, FencedError, IndeterminateError
 from core.ids import ShardId
 from core.retry import Backoff
 
@@ -87,24 +87,39 @@ class Consensus(Protocol):
         ...
 
 
-async def settle_compare_and_set(consensus: Consensus, change: CompareAndSet) -> bool:
-    """`compare_and_set` that never answers "perhaps": an indeterminate outcome is settled by
-    repeating the same bytes at the same seqno until an answer is determinate. `change.data` must
-    hold a nonce, so that finding it in the log proves our own success.
+async def settle_compare_and_set(
+    consensus: Consensus, changes: Sequence[CompareAndSet]
+) -> bool:
+    """Append all or nothing, never answering "perhaps": an indeterminate outcome is settled by
+    repeating the same bytes at the same seqnos until an answer is determinate. The data must hold a
+    nonce, so that finding it in the log proves our own success.
 
-    Raises IndeterminateError only when the store stays unreachable for `SETTLE_DEADLINE_S`.
+    Once an attempt was indeterminate, a later DeterminateError settles nothing: it speaks of the
+    repetition only. Raises IndeterminateError only when the store stays unreachable for
+    `SETTLE_DEADLINE_S`.
     """
     backoff = Backoff(SETTLE_DEADLINE_S)
     is_repetition = False
     while True:
         try:
-            if await consensus.compare_and_set(change):
+            if len(changes) == 1:
+                is_set = await consensus.compare_and_set(changes[0])
+            else:
+                is_set = await consensus.compare_and_set_many(changes)
+            return is_set or (is_repetition and await _is_stored(consensus, changes[0]))
+        except FencedError:
+            if is_repetition and await _is_stored(consensus, changes[0]):
                 return True
-            return is_repetition and await _is_stored(consensus, change)
+            raise
+        except DeterminateError:
+            if not is_repetition:
+                raise
+            if backoff.is_exhausted:
+                raise IndeterminateError("the outcome of a write could not be settled") from None
         except IndeterminateError:
             if backoff.is_exhausted:
                 raise
-        is_repetition = True
+            is_repetition = True
         await backoff.wait()
 
 
