@@ -8,6 +8,7 @@ key at the end therefore turns a lost write into a cycle with real time.
 Source: Kingsbury and Alvaro, "Elle: Inferring Isolation Anomalies from Experimental Observations".
 """
 
+import itertools
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -81,7 +82,7 @@ def _add_ordered_edges(
     longest = max((read.values for _, read in reads), key=len)
     anomalies = []
     unseen = [writer for value, writer in appends.items() if value not in set(longest)]
-    for before, after in zip(longest, longest[1:], strict=False):
+    for before, after in itertools.pairwise(longest):
         if before in appends and after in appends:
             graph.add(appends[before], appends[after], f"ww {key}")
     for reader, read in reads:

@@ -9,8 +9,8 @@ Clients are asyncpg connections that reconnect after every fault. Each client do
 - *read*: all groups of the current generation, in one statement or in one transaction;
 - *use* and *drop*: INSERT into a table that another client drops meanwhile.
 
-Keys belong to a generation that moves on as values are written, so that no key grows long. After the
-faults have stopped every key is read once more: acknowledged writes that are gone show then.
+Keys belong to a generation that moves on as values are written, so that no key grows long. After
+the faults have stopped every key is read once more: lost writes show then.
 """
 
 import asyncio
