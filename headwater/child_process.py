@@ -90,7 +90,7 @@ def spawn(
         env=dict(environment),
         umask=0o077,
         start_new_session=True,
-        preexec_fn=_death_signal_setter(death_signal),  # noqa: PLW1509 - only a system call
+        preexec_fn=_death_signal_setter(death_signal),
     )
     return ChildProcess(process, name)
 

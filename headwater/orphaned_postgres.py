@@ -52,11 +52,11 @@ def _serves(pid: int, data: Path) -> bool:
     """Whether `pid` is a PostgreSQL on `data`, not another process that got the number."""
     if sys.platform == "linux":
         try:
-            working_directory = os.readlink(f"/proc/{pid}/cwd")
+            working_directory = Path(f"/proc/{pid}/cwd").readlink()
             name = Path(f"/proc/{pid}/comm").read_text().strip()
         except OSError:
             return False
-        return name == "postgres" and working_directory == str(data.resolve())
+        return name == "postgres" and working_directory == data.resolve()
     listing = subprocess.run(
         ["ps", "-p", str(pid), "-o", "command="],
         check=False,

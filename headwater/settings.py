@@ -104,3 +104,12 @@ def parse_system_parameter(text: str) -> tuple[str, str]:
     if not separator or not name:
         raise InvalidSettingError(f"{text!r} is not of the form name=value")
     return name.strip().lower(), value
+
+
+@dataclass(frozen=True, slots=True)
+class BoundAddresses:
+    """Where a running server really listens, port 0 replaced by what was given."""
+
+    sql: ListenAddress
+    internal_sql: ListenAddress
+    http: ListenAddress

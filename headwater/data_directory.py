@@ -1,0 +1,79 @@
+"""The data directory of a server: one server at most runs on it, and its address is known."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from headwater.directory_lock import DirectoryLock, LockedError
+from headwater.settings import BoundAddresses, ListenAddress
+
+
+class DataDirectoryError(Exception):
+    """The directory cannot be used; the message says why and what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunningServer:
+    """What a running server has written about itself; addresses are unknown while it boots."""
+
+    pid: str
+    sql: ListenAddress | None
+    http: ListenAddress | None
+
+
+class DataDirectory:
+    """The directory, held by this process."""
+
+    def __init__(self, path: Path) -> None:
+        """Make the directory if it is missing and take it. Raises DataDirectoryError."""
+        self.path = path.absolute()
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            self._lock = DirectoryLock(self.path / "lock")
+        except LockedError as error:
+            raise DataDirectoryError(_already_running(self.path, _read(error))) from error
+        except OSError as error:
+            raise DataDirectoryError(
+                f"cannot use {self.path} as data directory: {error.strerror}; choose another "
+                "with --data-dir"
+            ) from error
+
+    def announce(self, addresses: BoundAddresses) -> None:
+        """Let later starts on this directory, and `headwater sql`, know where we listen."""
+        self._lock.write_note({"sql": str(addresses.sql), "http": str(addresses.http)})
+
+    def release(self) -> None:
+        """Let another server have the directory."""
+        self._lock.release()
+
+
+def find_running_server(path: Path) -> RunningServer | None:
+    """The server that runs on the data directory `path`, if one does. Raises OSError."""
+    lock_path = path / "lock"
+    if not lock_path.exists():
+        return None
+    try:
+        DirectoryLock(lock_path).release()
+    except LockedError as error:
+        return _read(error)
+    return None
+
+
+def _read(error: LockedError) -> RunningServer:
+    sql, http = error.note.get("sql"), error.note.get("http")
+    return RunningServer(
+        error.note.get("pid", "unknown"),
+        ListenAddress.parse(sql) if sql else None,
+        ListenAddress.parse(http) if http else None,
+    )
+
+
+def _already_running(path: Path, server: RunningServer) -> str:
+    where = (
+        f"serving SQL at {server.sql} and HTTP at http://{server.http}"
+        if server.sql is not None
+        else "still starting"
+    )
+    return (
+        f"a Headwater server already runs on {path} (pid {server.pid}, {where}). "
+        "Use that one, stop it, or choose another --data-dir"
+    )
