@@ -33,7 +33,7 @@ DEFAULT_USER: Final = "materialize"
 DEFAULT_DATABASE: Final = "materialize"
 
 
-class _AddressType(click.ParamType):
+class _AddressType(click.ParamType[ListenAddress]):
     name = "host:port"
 
     def convert(
@@ -47,8 +47,9 @@ class _AddressType(click.ParamType):
             self.fail(str(error), param, ctx)
 
 
-class _ParameterType(click.ParamType):
+class _ParameterType(click.ParamType[tuple[str, str]]):
     name = "name=value"
+    envvar_list_splitter = ";"
 
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
@@ -119,6 +120,7 @@ _ADDRESS: Final = _AddressType()
     "http_allowed_hosts",
     multiple=True,
     metavar="NAME",
+    envvar="HEADWATER_HTTP_ALLOWED_HOST",
     help="A further host name by which HTTP clients may call this server; repeatable.",
     show_envvar=True,
 )
@@ -133,7 +135,8 @@ _ADDRESS: Final = _AddressType()
     "system_parameters",
     type=_ParameterType(),
     multiple=True,
-    help="Start value of a system parameter; repeatable.",
+    envvar="HEADWATER_SYSTEM_PARAMETER",
+    help="Start value of a system parameter; repeatable (in the variable: separated by `;`).",
     show_envvar=True,
 )
 @click.option(
@@ -148,8 +151,9 @@ _ADDRESS: Final = _AddressType()
 def main(context: click.Context, /, log_format: str, **options: Any) -> None:
     """Headwater, a streaming SQL database. Without a command: run the server."""
     if context.invoked_subcommand is not None:
-        context.obj = options["data_dir"]
+        context.obj = options["data_dir"].absolute()
         return
+    options["data_dir"] = options["data_dir"].absolute()
     try:
         settings = Settings(log_format=LogFormat(log_format), **options)
     except InvalidSettingError as error:

@@ -8,13 +8,13 @@ import asyncio
 import os
 import signal
 import subprocess
-import sys
 from pathlib import Path
 from typing import Final
 
 import structlog
 
 POLL_S: Final = 0.02
+PROC: Final = Path("/proc")  # absent outside Linux
 _PATIENCE: Final = ((signal.SIGINT, 5.0), (signal.SIGQUIT, 3.0), (signal.SIGKILL, 3.0))
 
 _log = structlog.get_logger("headwater.orphaned_postgres")
@@ -50,10 +50,10 @@ def _postmaster_pid(data: Path) -> int | None:
 
 def _serves(pid: int, data: Path) -> bool:
     """Whether `pid` is a PostgreSQL on `data`, not another process that got the number."""
-    if sys.platform == "linux":
+    if PROC.is_dir():
         try:
-            working_directory = Path(f"/proc/{pid}/cwd").readlink()
-            name = Path(f"/proc/{pid}/comm").read_text().strip()
+            working_directory = (PROC / str(pid) / "cwd").readlink()
+            name = (PROC / str(pid) / "comm").read_text().strip()
         except OSError:
             return False
         return name == "postgres" and working_directory == data.resolve()
