@@ -228,7 +228,11 @@ class OperationResult:
 
 @dataclass(frozen=True, slots=True)
 class TransactionContext:
-    """Who makes the change and when, for the audit log and `created_at`."""
+    """Who makes the change and when (the clock's time, for the audit log and `created_at`).
+
+    New collections can be read from `as_of` on: a time not after the commit's.
+    """
 
     user: str | None
     now: Timestamp
+    as_of: Timestamp

@@ -1,0 +1,234 @@
+"""DROP: what goes along, what stands in the way, and what is left for the finalizer."""
+
+from collections.abc import Iterable
+from typing import Final
+
+from catalog.objects import Comment, ItemRecord, Schema, UnfinalizedShard
+from catalog.operations import (
+    CatalogChangedError,
+    DropDatabases,
+    DropItems,
+    DropRoles,
+    DropSchemas,
+    DropTemporaryItems,
+    OperationResult,
+)
+from catalog.transaction import (
+    Transaction,
+    database_missing,
+    refuse_system,
+    schema_missing,
+)
+from core import errors
+from core.errors import SqlError
+from core.ids import GlobalId
+from sql.catalog_view import SchemaName
+
+MAX_DETAIL_LINES: Final = 100
+OBJECT_IN_USE: Final = "55006"
+CASCADE_HINT: Final = "Use DROP ... CASCADE to drop the dependent objects too."
+
+
+def drop_items(transaction: Transaction, operation: DropItems) -> OperationResult:
+    roots: list[ItemRecord] = []
+    for item_id in dict.fromkeys(operation.ids):
+        if item_id not in transaction.catalog.items:
+            if operation.if_exists:
+                continue
+            raise CatalogChangedError(f"item {item_id} is gone")
+        record = transaction.catalog.items[item_id].record
+        refuse_system(record.name, record.is_system)
+        roots.append(record)
+    if not roots:
+        return OperationResult(was_skipped=True)
+    dependents = _dependents(transaction, roots)
+    if dependents and not operation.cascade:
+        subject = (
+            f"cannot drop {transaction.describe(roots[0])} because other objects depend on it"
+            if len(roots) == 1
+            else "cannot drop desired object(s) because other objects depend on them"
+        )
+        raise _dependency_error(
+            subject,
+            [
+                f"{transaction.describe(record)} depends on {transaction.describe(used)}"
+                for record, used in dependents
+            ],
+        )
+    cascaded = tuple(transaction.describe(record) for record, _ in dependents)
+    _remove_items(transaction, [*roots, *(record for record, _ in dependents)])
+    return OperationResult(roots[0].id, cascaded=cascaded)
+
+
+def drop_schemas(transaction: Transaction, operation: DropSchemas) -> OperationResult:
+    cascaded: list[str] = []
+    dropped: str | None = None
+    for name in dict.fromkeys(operation.schemas):
+        schema = transaction.catalog.schema_named(name.database, name.schema)
+        if schema is None:
+            if operation.if_exists:
+                continue
+            raise schema_missing(name.schema)
+        cascaded.extend(_drop_schema(transaction, schema, name, operation.cascade))
+        dropped = schema.id
+    return OperationResult(dropped, was_skipped=dropped is None, cascaded=tuple(cascaded))
+
+
+def drop_databases(transaction: Transaction, operation: DropDatabases) -> OperationResult:
+    dropped: str | None = None
+    for name in dict.fromkeys(operation.names):
+        database = transaction.catalog.database_named(name)
+        if database is None:
+            if operation.if_exists:
+                continue
+            raise database_missing(name)
+        schemas = [s for s in transaction.catalog.schemas.values() if s.database_id == database.id]
+        if operation.restrict and any(_items_of(transaction, schema) for schema in schemas):
+            raise SqlError(
+                errors.DEPENDENT_OBJECTS_STILL_EXIST,
+                f'database "{name}" cannot be dropped with RESTRICT while it contains objects',
+            )
+        for schema in schemas:
+            _drop_schema(transaction, schema, transaction.catalog.schema_name(schema), cascade=True)
+        _remove_comments(transaction, "database", database.id)
+        transaction.builder.remove(database)
+        transaction.audit("drop", "database", id=database.id, name=name)
+        dropped = database.id
+    return OperationResult(dropped, was_skipped=dropped is None)
+
+
+def drop_roles(transaction: Transaction, operation: DropRoles) -> OperationResult:
+    dropped: str | None = None
+    for name in dict.fromkeys(operation.names):
+        role = transaction.catalog.role_named(name)
+        if role is None:
+            if operation.if_exists:
+                continue
+            raise SqlError(errors.UNDEFINED_OBJECT, f'role "{name}" does not exist')
+        if role.id.startswith("s"):
+            raise SqlError(
+                errors.INSUFFICIENT_PRIVILEGE, f'role "{name}" is required by the system'
+            )
+        if name == transaction.context.user:
+            raise SqlError(OBJECT_IN_USE, "current user cannot be dropped")
+        owned = _owned_by(transaction, role.id)
+        if owned:
+            raise SqlError(
+                errors.DEPENDENT_OBJECTS_STILL_EXIST,
+                f'role "{name}" cannot be dropped because some objects depend on it',
+                detail=_detail([f"owner of {thing}" for thing in owned]),
+            )
+        transaction.builder.remove(role)
+        transaction.audit("drop", "role", id=role.id, name=name)
+        dropped = role.id
+    return OperationResult(dropped, was_skipped=dropped is None)
+
+
+def drop_temporary_items(
+    transaction: Transaction, operation: DropTemporaryItems
+) -> OperationResult:
+    catalog = transaction.catalog
+    records = [
+        catalog.items[item_id].record for item_id in catalog.temporary_items(operation.connection)
+    ]
+    _remove_items(transaction, records)
+    return OperationResult(was_skipped=not records)
+
+
+def _drop_schema(
+    transaction: Transaction, schema: Schema, name: SchemaName, cascade: bool
+) -> list[str]:
+    refuse_system(schema.name, schema.database_id is None)
+    items = _items_of(transaction, schema)
+    if items and not cascade:
+        raise _dependency_error(
+            f"cannot drop schema {schema.name} because other objects depend on it",
+            [f"{transaction.describe(r)} depends on schema {schema.name}" for r in items],
+        )
+    outside = [record for record, _ in _dependents(transaction, items)]
+    described = [transaction.describe(record) for record in (*items, *outside)]
+    _remove_items(transaction, [*items, *outside])
+    _remove_comments(transaction, "schema", schema.id)
+    transaction.builder.remove(schema)
+    transaction.audit(
+        "drop", "schema", id=schema.id, database=name.database or "", name=schema.name
+    )
+    return described
+
+
+def _items_of(transaction: Transaction, schema: Schema) -> list[ItemRecord]:
+    contents = transaction.catalog.contents.get((schema.id, None))
+    if contents is None:
+        return []
+    records = [transaction.catalog.items[item_id].record for item_id in contents.values()]
+    return sorted(records, key=lambda record: record.oid)
+
+
+def _dependents(
+    transaction: Transaction, roots: Iterable[ItemRecord]
+) -> list[tuple[ItemRecord, ItemRecord]]:
+    """Everything outside `roots` that depends on one of them, directly or not, nearest first,
+    with the item that it depends on."""
+    catalog = transaction.catalog
+    waiting = list(roots)
+    seen = {record.id for record in waiting}
+    found: list[tuple[ItemRecord, ItemRecord]] = []
+    for used in waiting:  # grows while it is walked
+        direct = (
+            catalog.items[item_id].record
+            for item_id in catalog.dependents.get(used.id, frozenset())
+        )
+        for record in sorted(direct, key=lambda record: record.oid):
+            if record.id not in seen:
+                seen.add(record.id)
+                waiting.append(record)
+                found.append((record, used))
+    return found
+
+
+def _remove_items(transaction: Transaction, records: Iterable[ItemRecord]) -> None:
+    """Remove items, dependents before what they depend on does not matter: all of them go."""
+    for record in records:
+        transaction.audit_item("drop", record)
+        collection = transaction.catalog.collections.get(record.id)
+        if collection is not None:
+            transaction.builder.remove(collection)
+            transaction.builder.put(UnfinalizedShard(collection.shard))
+        _remove_comments(transaction, str(record.kind), record.id)
+        transaction.builder.remove(record)
+
+
+def _remove_comments(transaction: Transaction, object_type: str, object_id: str) -> None:
+    catalog = transaction.catalog
+    item = catalog.items.get(GlobalId(object_id))
+    columns = range(1, len(item.record.desc.columns) + 1) if item is not None else ()
+    for column in (None, *columns):
+        stored = catalog.objects.get((Comment, (object_type, object_id, column)))
+        if stored is not None:
+            transaction.builder.remove(stored)
+
+
+def _owned_by(transaction: Transaction, role_id: str) -> list[str]:
+    catalog = transaction.catalog
+    return [
+        *(f"database {d.name}" for d in catalog.databases.values() if d.owner == role_id),
+        *(f"schema {s.name}" for s in catalog.schemas.values() if s.owner == role_id),
+        *(
+            transaction.describe(entry.record)
+            for entry in catalog.items.values()
+            if entry.record.owner == role_id
+        ),
+    ]
+
+
+def _dependency_error(message: str, lines: list[str]) -> SqlError:
+    return SqlError(
+        errors.DEPENDENT_OBJECTS_STILL_EXIST, message, detail=_detail(lines), hint=CASCADE_HINT
+    )
+
+
+def _detail(lines: list[str]) -> str:
+    shown = lines[:MAX_DETAIL_LINES]
+    if len(lines) > len(shown):
+        shown.append(f"and {len(lines) - len(shown)} other objects")
+    return "\n".join(shown)

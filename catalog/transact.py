@@ -1,0 +1,197 @@
+"""Carries out catalog operations: a pure function from a catalog and operations to what to commit.
+
+Operations of one transaction apply in order, each to the result of those before it; the first that
+fails fails them all, and since nothing was mutated there is nothing to undo. Errors are in
+PostgreSQL's words. What a statement was planned on may have changed since: an object that is gone,
+or means something else, raises CatalogChangedError, and planning again finds the right answer.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import assert_never
+
+from catalog.builder import CatalogBuilder
+from catalog.creations import (
+    create_database,
+    create_role,
+    create_schema,
+    create_table,
+    create_view,
+)
+from catalog.drops import (
+    drop_databases,
+    drop_items,
+    drop_roles,
+    drop_schemas,
+    drop_temporary_items,
+)
+from catalog.durable import RowDiff
+from catalog.objects import Comment, StoredCollection, SystemParameter, UnfinalizedShard
+from catalog.operations import (
+    CreateDatabase,
+    CreateRole,
+    CreateSchema,
+    CreateTable,
+    CreateView,
+    DropDatabases,
+    DropItems,
+    DropRoles,
+    DropSchemas,
+    DropTemporaryItems,
+    ForgetFinalizedShards,
+    Operation,
+    OperationResult,
+    RenameDatabase,
+    RenameItem,
+    RenameRole,
+    RenameSchema,
+    ResetSystemParameters,
+    SetComment,
+    SetSystemParameter,
+    TransactionContext,
+)
+from catalog.renames import rename_database, rename_item, rename_role, rename_schema
+from catalog.state import Catalog
+from catalog.transaction import Transaction
+from core.ids import GlobalId, ShardId
+from persist.batches import Batch
+
+
+@dataclass(frozen=True, slots=True)
+class InitialContents:
+    """The first rows of a table made in this transaction."""
+
+    item_id: GlobalId
+    shard: ShardId
+    batch: Batch
+
+
+@dataclass(frozen=True, slots=True)
+class AppliedTransaction:
+    """What a transaction does: the catalog after it (its `ts` is the caller's to set, from the
+    commit), the rows to write, and which shards appear and disappear."""
+
+    catalog: Catalog
+    diffs: tuple[RowDiff, ...]
+    results: tuple[OperationResult, ...]
+    register: tuple[ShardId, ...] = ()
+    forget: tuple[ShardId, ...] = ()
+    contents: tuple[InitialContents, ...] = ()
+    changed_ids: frozenset[GlobalId] = field(default_factory=frozenset)
+
+
+def apply_operations(
+    catalog: Catalog,
+    operations: Sequence[Operation],
+    planned_revision: int,
+    context: TransactionContext,
+) -> AppliedTransaction:
+    """Carry out `operations`, planned at `planned_revision`, on `catalog`.
+
+    Raises SqlError and CatalogChangedError.
+    """
+    builder = CatalogBuilder(catalog)
+    transaction = Transaction(builder, planned_revision, context)
+    results = tuple(_apply(transaction, operation) for operation in operations)
+    before = catalog.collections
+    after = builder.catalog.collections
+    changed = [
+        value for pair in builder.changed() for value in pair if isinstance(value, StoredCollection)
+    ]
+    appeared = {c.shard: c for c in changed if after.get(c.id) == c and before.get(c.id) != c}
+    gone = {c.shard for c in changed if before.get(c.id) == c and after.get(c.id) != c}
+    return AppliedTransaction(
+        catalog=builder.finish(),
+        diffs=builder.diffs(),
+        results=results,
+        register=tuple(appeared),
+        forget=tuple(gone),
+        contents=tuple(
+            InitialContents(item_id, after[item_id].shard, batch)
+            for item_id, batch in transaction.contents.items()
+            if item_id in after
+        ),
+        changed_ids=frozenset(collection.id for collection in changed),
+    )
+
+
+def _apply(transaction: Transaction, operation: Operation) -> OperationResult:
+    match operation:
+        case CreateTable():
+            return create_table(transaction, operation)
+        case CreateView():
+            return create_view(transaction, operation)
+        case CreateSchema():
+            return create_schema(transaction, operation)
+        case CreateDatabase():
+            return create_database(transaction, operation)
+        case CreateRole():
+            return create_role(transaction, operation)
+        case DropItems():
+            return drop_items(transaction, operation)
+        case DropSchemas():
+            return drop_schemas(transaction, operation)
+        case DropDatabases():
+            return drop_databases(transaction, operation)
+        case DropRoles():
+            return drop_roles(transaction, operation)
+        case DropTemporaryItems():
+            return drop_temporary_items(transaction, operation)
+        case RenameItem():
+            return rename_item(transaction, operation)
+        case RenameSchema():
+            return rename_schema(transaction, operation)
+        case RenameDatabase():
+            return rename_database(transaction, operation)
+        case RenameRole():
+            return rename_role(transaction, operation)
+        case SetSystemParameter():
+            return _set_system_parameter(transaction, operation)
+        case ResetSystemParameters():
+            return _reset_system_parameters(transaction)
+        case SetComment():
+            return _set_comment(transaction, operation)
+        case ForgetFinalizedShards():
+            return _forget_finalized(transaction, operation)
+        case _:
+            assert_never(operation)
+
+
+def _set_system_parameter(
+    transaction: Transaction, operation: SetSystemParameter
+) -> OperationResult:
+    catalog = transaction.catalog
+    stored = catalog.objects.get((SystemParameter, operation.name))
+    if operation.value is not None:
+        transaction.builder.put(SystemParameter(operation.name, operation.value))
+    elif stored is not None:
+        transaction.builder.remove(stored)
+    transaction.audit("alter", "system", name=operation.name, value=operation.value or "DEFAULT")
+    return OperationResult()
+
+
+def _reset_system_parameters(transaction: Transaction) -> OperationResult:
+    for name, value in transaction.catalog.system_parameters.items():
+        transaction.builder.remove(SystemParameter(name, value))
+    transaction.audit("alter", "system", name="ALL", value="DEFAULT")
+    return OperationResult()
+
+
+def _set_comment(transaction: Transaction, operation: SetComment) -> OperationResult:
+    key = (operation.object_type, operation.object_id, operation.column)
+    if operation.comment is not None:
+        transaction.builder.put(Comment(*key, operation.comment))
+        return OperationResult()
+    stored = transaction.catalog.objects.get((Comment, key))
+    if stored is not None:
+        transaction.builder.remove(stored)
+    return OperationResult()
+
+
+def _forget_finalized(
+    transaction: Transaction, operation: ForgetFinalizedShards
+) -> OperationResult:
+    for shard in operation.shards:
+        if shard in transaction.catalog.unfinalized:
+            transaction.builder.remove(UnfinalizedShard(shard))
+    return OperationResult()
