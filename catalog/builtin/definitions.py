@@ -12,6 +12,7 @@ the oid (10000 and the number). Views name relations in full, as `schema.relatio
 meaning does not depend on a search path.
 """
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -101,36 +102,68 @@ RAW_CATALOG: Final = CatalogItem(
 
 
 def view(
-    number: int, schema: SchemaName, item: str, columns: str, sql: str,
-    *, comment: str = "", oid: int | None = None,
+    number: int,
+    schema: SchemaName,
+    item: str,
+    columns: str,
+    source: str,
+    *,
+    comment: str = "",
+    oid: int | None = None,
 ) -> BuiltinView:
-    """Define a view; `columns` is in the notation of `parse_columns`."""
-    return BuiltinView(number, schema, item, parse_columns(columns), comment, oid, sql.strip())
+    """Define a view `SELECT columns source`, where `source` starts with FROM (or is empty).
+
+    `columns` has `name type = expression`, one column a line; a line of another form continues
+    the expression before it. Each expression is cast to the column's declared type.
+    """
+    parsed: list[tuple[Column, str]] = []
+    for line in columns.strip().splitlines():
+        match = _COLUMN_LINE.match(line.strip())
+        if match is None:
+            column, expression = parsed[-1]
+            parsed[-1] = (column, f"{expression} {line.strip()}")
+        else:
+            parsed.append((_parse_column(match["name"], match["type"]), match["expression"]))
+    outputs = ", ".join(
+        f'CAST({expression} AS {column.type.info.sql_name}) AS "{column.name}"'
+        for column, expression in parsed
+    )
+    desc = RelationDesc(tuple(column for column, _ in parsed))
+    sql = f"SELECT {outputs} {' '.join(source.split())}".strip()
+    return BuiltinView(number, schema, item, desc, comment, oid, sql)
 
 
 def constant(
-    number: int, schema: SchemaName, item: str, columns: str, rows: Callable[[], Sequence[Row]],
-    *, comment: str = "", oid: int | None = None,
+    number: int,
+    schema: SchemaName,
+    item: str,
+    columns: str,
+    rows: Callable[[], Sequence[Row]],
+    *,
+    comment: str = "",
+    oid: int | None = None,
 ) -> BuiltinConstant:
     """Define a constant relation; `columns` is in the notation of `parse_columns`."""
     return BuiltinConstant(number, schema, item, parse_columns(columns), comment, oid, rows)
 
 
 def empty(
-    number: int, schema: SchemaName, item: str, columns: str,
-    *, comment: str = "", oid: int | None = None,
+    number: int, schema: SchemaName, item: str, columns: str, *, oid: int | None = None
 ) -> BuiltinConstant:
-    """Define a relation that never has a row: the feature it lists does not exist here."""
-    return constant(number, schema, item, columns, tuple, comment=comment, oid=oid)
+    """Define a relation that never has a row: what it lists does not exist here."""
+    return constant(number, schema, item, columns, tuple, oid=oid)
 
 
 def parse_columns(declaration: str) -> RelationDesc:
-    """A schema from lines or comma-separated parts `name type`, `!` after the type for NOT NULL.
+    """A schema from comma-separated parts `name type`, `!` after the type for NOT NULL.
 
     Types go by their pg_type names; `text[]` means an array of text.
     """
-    parts = [part.split() for line in declaration.splitlines() for part in line.split(",")]
+    parts = [part.split() for part in declaration.split(",")]
     return RelationDesc(tuple(_parse_column(*part) for part in parts if part))
+
+
+_COLUMN_LINE: Final = re.compile(r"(?P<name>\w+) (?P<type>\w+(?:\[\])?!?) = (?P<expression>.+)")
 
 
 def _parse_column(name: str, type_name: str) -> Column:
@@ -141,14 +174,14 @@ def _parse_column(name: str, type_name: str) -> Column:
 
 def builtin_item(relation: BuiltinView | BuiltinConstant) -> CatalogItem:
     """The catalog item of a builtin relation."""
-    is_view = isinstance(relation, BuiltinView)
+    view_sql = relation.create_sql if isinstance(relation, BuiltinView) else None
     return CatalogItem(
         id=relation.id,
         oid=relation.oid,
         name=relation.name,
-        kind=ItemKind.VIEW if is_view else ItemKind.TABLE,
+        kind=ItemKind.TABLE if view_sql is None else ItemKind.VIEW,
         desc=relation.desc,
-        create_sql=relation.create_sql if isinstance(relation, BuiltinView) else "",
+        create_sql=view_sql or "",
         owner=SYSTEM_ROLE,
-        constant=None if isinstance(relation, BuiltinView) else relation.constant,
+        constant=relation.constant if isinstance(relation, BuiltinConstant) else None,
     )

@@ -2,18 +2,53 @@
 
 from typing import Final
 
+from catalog.builtin.constants import CONSTANTS
 from catalog.builtin.definitions import (
+    MZ_INTERNAL,
     RAW_CATALOG,
     BuiltinConstant,
     BuiltinView,
     builtin_item,
+    constant,
 )
+from catalog.builtin.empty_relations import EMPTY_INFORMATION_SCHEMA, EMPTY_PG_CATALOG
+from catalog.builtin.information_schema import INFORMATION_SCHEMA_VIEWS
+from catalog.builtin.materialize_views import MATERIALIZE_VIEWS
+from catalog.builtin.postgres_views import POSTGRES_VIEWS
+from catalog.builtin.raw_views import RAW_VIEWS
+from catalog.builtin.settings_view import SETTINGS_VIEWS
+from core.rows import Row
 from sql.catalog_view import CatalogItem
 
-BUILTIN_VIEWS: Final[tuple[BuiltinView, ...]] = ()
-BUILTIN_CONSTANTS: Final[tuple[BuiltinConstant, ...]] = ()
+
+def _comment_rows() -> list[Row]:
+    relations = (*BUILTIN_VIEWS, *BUILTIN_CONSTANTS)
+    return [(relation.oid, relation.comment) for relation in relations if relation.comment]
+
+
+BUILTIN_VIEWS: Final[tuple[BuiltinView, ...]] = (
+    *RAW_VIEWS,
+    *POSTGRES_VIEWS,
+    *SETTINGS_VIEWS,
+    *INFORMATION_SCHEMA_VIEWS,
+    *MATERIALIZE_VIEWS,
+)
+BUILTIN_CONSTANTS: Final[tuple[BuiltinConstant, ...]] = (
+    *CONSTANTS,
+    constant(
+        250,
+        MZ_INTERNAL,
+        "mz_builtin_comments",
+        "oid oid!, comment text!",
+        _comment_rows,
+        comment="Comments on system relations.",
+    ),
+    *EMPTY_PG_CATALOG,
+    *EMPTY_INFORMATION_SCHEMA,
+)
 
 
 def builtin_items() -> tuple[CatalogItem, ...]:
     """The catalog items of the raw catalog collection and of every builtin relation."""
-    return (RAW_CATALOG, *map(builtin_item, (*BUILTIN_CONSTANTS, *BUILTIN_VIEWS)))
+    constants = tuple(map(builtin_item, BUILTIN_CONSTANTS))
+    return (RAW_CATALOG, *constants, *map(builtin_item, BUILTIN_VIEWS))
