@@ -1,16 +1,32 @@
 """Statement texts to syntax trees, with limits that hold before, while and after parsing.
 
-A text is bounded in size, in tokens and in nesting before any recursion starts, so no text can
-exhaust the stack or the processor. A text above `LARGE_TEXT_BYTES` is to be parsed with
-`parse_large`, away from the event loop and under a deadline.
+The parser is our own recursive descent over `sql.lexer`, in PostgreSQL's grammar and with its
+precedence, names and error positions. Every text is bounded in size, tokens and nesting before
+anything recurses, and parsing is linear in the text, so no text can exhaust the stack or the
+processor. A text above `LARGE_TEXT_BYTES` goes through `parse_large`: a worker thread, which as
+interpreted code gives way to the event loop, under a deadline that the parser itself checks.
+
+Deliberately absent: a general SQL library. Those at hand resolve precedence in their own way
+(`a = b IS NULL`), lose function names and positions, and can be crashed by nesting.
 """
 
+import asyncio
+import sys
+import time
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Final
 
+from core.errors import PROGRAM_LIMIT_EXCEEDED, QUERY_CANCELED, SqlError
+from sql import limits
+from sql import syntax as ast
+from sql.lexer import Token, tokenize
+from sql.statement_parser import StatementParser
 from sql.syntax import Statement
 
-LARGE_TEXT_BYTES = 16_384
+LARGE_TEXT_BYTES: Final = 16_384
+_RECURSION_LIMIT: Final = 20_000  # frames of interpreted code, which use no C stack
+_STEPS_BETWEEN_CLOCK_READS: Final = 4_096
 
 
 class StatementKind(StrEnum):
@@ -20,7 +36,7 @@ class StatementKind(StrEnum):
     WRITE = "write"  # INSERT, UPDATE, DELETE, TRUNCATE
     COPY = "copy"
     DDL = "ddl"
-    TRANSACTION = "transaction"  # BEGIN, COMMIT, ROLLBACK, savepoints
+    TRANSACTION = "transaction"  # BEGIN, COMMIT, ROLLBACK, savepoints, SET TRANSACTION
     SETTING = "setting"  # SET, RESET, SHOW variable, DISCARD
     SYSTEM = "system"  # ALTER SYSTEM
     PREPARED = "prepared"  # PREPARE, EXECUTE, DEALLOCATE
@@ -47,14 +63,127 @@ class ParsedStatement:
 
 def check_limits(text: str) -> None:
     """Raise SqlError 54000 or 54001 for a text that is too large or nested too deep to parse."""
-    raise NotImplementedError
+    tokenize(_bounded(text))
 
 
-def parse_statements(text: str) -> tuple[ParsedStatement, ...]:
-    """The statements of `text`, empty ones left out. Raises SqlError (42601, 54000, 54001)."""
-    raise NotImplementedError
+def parse_statements(
+    text: str, *, deadline: float | None = None
+) -> tuple[ParsedStatement, ...]:
+    """The statements of `text`, empty ones left out. Raises SqlError (42601, 54000, 54001).
+
+    Past `deadline` (of `time.monotonic`) it raises 57014.
+    """
+    tokens = tokenize(_bounded(text))
+    parser_class = StatementParser if deadline is None else _DeadlineParser
+    parser = parser_class(text, tokens)
+    if isinstance(parser, _DeadlineParser):
+        parser.deadline = deadline
+    statements = []
+    while True:
+        while parser.accept(";"):
+            pass
+        if parser.token.kind == "e":
+            return tuple(statements)
+        start = parser.token.start
+        parser.depth = parser.parameter_count = 0
+        statement = parser.statement()
+        parser.end_of_statement()
+        kind, tag = classify(statement)
+        statements.append(
+            ParsedStatement(
+                parser.slice_from(start), start, statement, kind, tag, parser.parameter_count
+            )
+        )
 
 
 async def parse_large(text: str, timeout_seconds: float = 30.0) -> tuple[ParsedStatement, ...]:
     """`parse_statements` off the event loop; 57014 when it takes longer than the timeout."""
-    raise NotImplementedError
+    deadline = time.monotonic() + timeout_seconds
+    return await asyncio.to_thread(parse_statements, text, deadline=deadline)
+
+
+class _DeadlineParser(StatementParser):
+    """A parser that gives up when its time is over."""
+
+    deadline: float | None = None
+    _steps = 0
+
+    def advance(self) -> Token:
+        self._steps += 1
+        if self._steps >= _STEPS_BETWEEN_CLOCK_READS:
+            self._steps = 0
+            if self.deadline is not None and time.monotonic() > self.deadline:
+                raise SqlError(QUERY_CANCELED, "canceling statement due to statement timeout")
+        return super().advance()
+
+
+def _bounded(text: str) -> str:
+    if len(text) > limits.MAX_TEXT_CHARACTERS:
+        raise SqlError(
+            PROGRAM_LIMIT_EXCEEDED,
+            "statement is too long",
+            hint=f"A statement may have {limits.MAX_TEXT_CHARACTERS} characters; use COPY.",
+        )
+    return text
+
+
+_CLASSES: Final[dict[type[ast.Statement], tuple[StatementKind, str]]] = {
+    ast.QueryStatement: (StatementKind.QUERY, "SELECT"),
+    ast.Insert: (StatementKind.WRITE, "INSERT"),
+    ast.Update: (StatementKind.WRITE, "UPDATE"),
+    ast.Delete: (StatementKind.WRITE, "DELETE"),
+    ast.Truncate: (StatementKind.WRITE, "TRUNCATE TABLE"),
+    ast.Copy: (StatementKind.COPY, "COPY"),
+    ast.CreateTable: (StatementKind.DDL, "CREATE TABLE"),
+    ast.CreateView: (StatementKind.DDL, "CREATE VIEW"),
+    ast.CreateDatabase: (StatementKind.DDL, "CREATE DATABASE"),
+    ast.CreateSchema: (StatementKind.DDL, "CREATE SCHEMA"),
+    ast.CreateRole: (StatementKind.DDL, "CREATE ROLE"),
+    ast.Explain: (StatementKind.QUERY, "EXPLAIN"),
+    ast.SetTransaction: (StatementKind.TRANSACTION, "SET"),
+    ast.ShowVariable: (StatementKind.SETTING, "SHOW"),
+    ast.ShowObjects: (StatementKind.QUERY, "SHOW"),
+    ast.ShowCreate: (StatementKind.QUERY, "SHOW"),
+    ast.AlterSystem: (StatementKind.SYSTEM, "ALTER SYSTEM"),
+    ast.Prepare: (StatementKind.PREPARED, "PREPARE"),
+    ast.Execute: (StatementKind.PREPARED, "EXECUTE"),
+    ast.Declare: (StatementKind.CURSOR, "DECLARE CURSOR"),
+}
+
+
+def classify(statement: ast.Statement) -> tuple[StatementKind, str]:
+    """The kind and the command tag of a statement."""
+    fixed = _CLASSES.get(type(statement))
+    if fixed is not None:
+        return fixed
+    match statement:
+        case ast.Transaction(tag=tag):
+            return StatementKind.TRANSACTION, tag
+        case ast.SetVariable(values=values):
+            return StatementKind.SETTING, "RESET" if values is None else "SET"
+        case ast.Discard(target=target):
+            return StatementKind.SETTING, f"DISCARD {target}"
+        case ast.Deallocate(name=name):
+            return StatementKind.PREPARED, "DEALLOCATE" if name else "DEALLOCATE ALL"
+        case ast.Fetch(is_move=is_move):
+            return StatementKind.CURSOR, "MOVE" if is_move else "FETCH"
+        case ast.CloseCursor(name=name):
+            return StatementKind.CURSOR, "CLOSE CURSOR" if name else "CLOSE CURSOR ALL"
+        case ast.Drop(kind=kind):
+            return StatementKind.DDL, f"DROP {kind.upper()}"
+        case ast.AlterRename(kind=kind) | ast.AlterTolerated(kind=kind):
+            return StatementKind.DDL, f"ALTER {kind.upper()}"
+        case ast.Tolerated(tag=tag):
+            return StatementKind.TOLERATED, tag
+        case ast.Unsupported(what=what):
+            return StatementKind.TOLERATED, what
+    raise AssertionError(type(statement).__name__)
+
+
+def _allow_deep_recursion() -> None:
+    """Nesting is bounded by `sql.limits`; Python's own, smaller bound would come first."""
+    if sys.getrecursionlimit() < _RECURSION_LIMIT:
+        sys.setrecursionlimit(_RECURSION_LIMIT)
+
+
+_allow_deep_recursion()

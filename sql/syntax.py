@@ -1,3 +1,728 @@
-"""The syntax tree."""
+"""The syntax tree: what the parser yields and the planner reads.
 
-Statement = object
+Nodes are immutable. `pos` is the 0-based character offset, in the whole text, at which PostgreSQL
+would point for an error about the node. Names are folded as PostgreSQL folds them (lower case
+unless quoted, cut to 63 bytes). Special syntax that PostgreSQL defines as a function call
+(`extract`, `position`, `AT TIME ZONE` …) is a `FunctionCall` here too.
+"""
+
+from enum import StrEnum
+
+import msgspec
+
+Name = tuple[str, ...]
+
+
+class SyntaxNode(msgspec.Struct, frozen=True, gc=False):
+    """An immutable node of the tree."""
+
+
+# Types
+
+
+class TypeName(SyntaxNode):
+    """A type as written: `name` of one to three parts, modifiers, array dimensions."""
+
+    name: Name
+    modifiers: tuple[int, ...] = ()
+    array_dimensions: int = 0
+    pos: int = -1
+
+
+# Expressions
+
+
+class Expression(SyntaxNode):
+    """Any scalar expression."""
+
+
+class ColumnName(Expression):
+    """A possibly qualified column (or, as PostgreSQL has it, whole-row) reference."""
+
+    parts: Name
+    pos: int
+
+
+class Star(Expression):
+    """`*` or `qualifier.*` in a select list or as the argument of count."""
+
+    qualifier: Name
+    pos: int
+
+
+class CompositeStar(Expression):
+    """`(expression).*`."""
+
+    arg: Expression
+    pos: int
+
+
+class NumberLiteral(Expression):
+    """A numeric constant as written."""
+
+    text: str
+    pos: int
+
+
+class StringLiteral(Expression):
+    """A string constant, its escapes resolved: of type unknown."""
+
+    value: str
+    pos: int
+
+
+class BooleanLiteral(Expression):
+    value: bool
+    pos: int
+
+
+class NullLiteral(Expression):
+    pos: int
+
+
+class ParameterReference(Expression):
+    """`$index`, from 1."""
+
+    index: int
+    pos: int
+
+
+class DefaultMarker(Expression):
+    """DEFAULT in VALUES or SET."""
+
+    pos: int
+
+
+class Operator(Expression):
+    """A unary (`left` None) or binary operator."""
+
+    name: str
+    left: Expression | None
+    right: Expression
+    pos: int
+    schema: str | None = None
+
+
+class Conjunction(Expression):
+    """AND of two or more."""
+
+    args: tuple[Expression, ...]
+    pos: int
+
+
+class Disjunction(Expression):
+    """OR of two or more."""
+
+    args: tuple[Expression, ...]
+    pos: int
+
+
+class Negation(Expression):
+    """NOT."""
+
+    arg: Expression
+    pos: int
+
+
+class IsTest(Expression):
+    """IS [NOT] NULL, TRUE, FALSE, UNKNOWN; `test` in lower case."""
+
+    arg: Expression
+    test: str
+    negated: bool
+    pos: int
+
+
+class DistinctTest(Expression):
+    """IS [NOT] DISTINCT FROM."""
+
+    left: Expression
+    right: Expression
+    negated: bool
+    pos: int
+
+
+class Between(Expression):
+    arg: Expression
+    low: Expression
+    high: Expression
+    negated: bool
+    symmetric: bool
+    pos: int
+
+
+class InList(Expression):
+    arg: Expression
+    items: tuple[Expression, ...]
+    negated: bool
+    pos: int
+
+
+class InQuery(Expression):
+    arg: Expression
+    query: "Query"
+    negated: bool
+    pos: int
+
+
+class PatternMatch(Expression):
+    """LIKE, ILIKE and SIMILAR TO; `operator` is PostgreSQL's (`~~`, `!~~*`, `~` …)."""
+
+    operator: str
+    arg: Expression
+    pattern: Expression
+    escape: Expression | None
+    is_similar: bool
+    pos: int
+
+
+class Quantified(Expression):
+    """`left operator ANY | ALL (array or query)`."""
+
+    left: Expression
+    operator: str
+    is_all: bool
+    right: "Expression | Query"
+    pos: int
+
+
+class OrderItem(SyntaxNode):
+    expression: Expression
+    descending: bool
+    nulls_first: bool | None
+    pos: int
+
+
+class WindowSpecification(SyntaxNode):
+    """OVER (…) or a named window; `frame` is (mode, start, end) in upper case."""
+
+    name: str | None
+    partition_by: tuple[Expression, ...]
+    order_by: tuple[OrderItem, ...]
+    frame: tuple[str, str, str] | None
+    pos: int
+
+
+class FunctionCall(Expression):
+    """A function, aggregate or window function call.
+
+    `label` is the column name that the call gives when it differs from the function's last name.
+    """
+
+    name: Name
+    args: tuple[Expression, ...]
+    pos: int
+    is_star: bool = False
+    distinct: bool = False
+    variadic: bool = False
+    order_by: tuple[OrderItem, ...] = ()
+    within_group: bool = False
+    filter: Expression | None = None
+    over: WindowSpecification | None = None
+    argument_names: tuple[str | None, ...] = ()
+    label: str | None = None
+
+
+class SessionValue(Expression):
+    """CURRENT_DATE, CURRENT_USER and their kin, with an optional precision."""
+
+    name: str
+    precision: int | None
+    pos: int
+
+
+class CaseExpression(Expression):
+    arg: Expression | None
+    branches: tuple[tuple[Expression, Expression], ...]
+    otherwise: Expression | None
+    pos: int
+
+
+class CoalesceExpression(Expression):
+    args: tuple[Expression, ...]
+    pos: int
+
+
+class NullIf(Expression):
+    left: Expression
+    right: Expression
+    pos: int
+
+
+class MinMax(Expression):
+    """GREATEST or LEAST."""
+
+    is_greatest: bool
+    args: tuple[Expression, ...]
+    pos: int
+
+
+class CastExpression(Expression):
+    arg: Expression
+    type: TypeName
+    pos: int
+
+
+class CollateExpression(Expression):
+    arg: Expression
+    collation: Name
+    pos: int
+
+
+class ArrayExpression(Expression):
+    """ARRAY[…]; nested brackets are nested ArrayExpressions."""
+
+    items: tuple[Expression, ...]
+    pos: int
+
+
+class RowExpression(Expression):
+    items: tuple[Expression, ...]
+    is_explicit: bool
+    pos: int
+
+
+class Subscript(Expression):
+    """`arg[index]` or, with `is_slice`, `arg[lower:upper]`."""
+
+    arg: Expression
+    lower: Expression | None
+    upper: Expression | None
+    is_slice: bool
+    pos: int
+
+
+class FieldSelection(Expression):
+    arg: Expression
+    field: str
+    pos: int
+
+
+class ScalarSubquery(Expression):
+    query: "Query"
+    pos: int
+
+
+class ExistsSubquery(Expression):
+    query: "Query"
+    pos: int
+
+
+class ArraySubquery(Expression):
+    query: "Query"
+    pos: int
+
+
+class GroupingCall(Expression):
+    args: tuple[Expression, ...]
+    pos: int
+
+
+# Queries
+
+
+class Alias(SyntaxNode):
+    """An alias of a FROM item; `column_types` only for record-returning functions."""
+
+    name: str
+    columns: tuple[str, ...] = ()
+    column_types: tuple[TypeName, ...] = ()
+
+
+class FromItem(SyntaxNode):
+    """Anything in FROM."""
+
+
+class TableReference(FromItem):
+    name: Name
+    alias: Alias | None
+    pos: int
+
+
+class SubqueryReference(FromItem):
+    query: "Query"
+    alias: Alias | None
+    lateral: bool
+    pos: int
+
+
+class FunctionReference(FromItem):
+    """A function (or ROWS FROM several) in FROM."""
+
+    calls: tuple[Expression, ...]
+    ordinality: bool
+    alias: Alias | None
+    lateral: bool
+    pos: int
+    is_rows_from: bool = False
+
+
+class JoinType(StrEnum):
+    CROSS = "cross"
+    INNER = "inner"
+    LEFT = "left"
+    RIGHT = "right"
+    FULL = "full"
+
+
+class JoinReference(FromItem):
+    kind: JoinType
+    left: FromItem
+    right: FromItem
+    on: Expression | None
+    using: tuple[str, ...] | None
+    natural: bool
+    pos: int
+    using_alias: str | None = None
+    alias: Alias | None = None
+
+
+class SelectItem(SyntaxNode):
+    expression: Expression
+    label: str | None
+    pos: int
+
+
+class GroupingElement(SyntaxNode):
+    """One element of GROUP BY: `kind` is simple, rollup, cube or sets."""
+
+    kind: str
+    expressions: tuple[Expression, ...]
+    sets: tuple["GroupingElement", ...]
+    pos: int
+
+
+class CommonTable(SyntaxNode):
+    name: str
+    columns: tuple[str, ...]
+    statement: "Query | Insert | Update | Delete"
+    pos: int
+
+
+class With(SyntaxNode):
+    recursive: bool
+    tables: tuple[CommonTable, ...]
+    pos: int
+
+
+class QueryBody(SyntaxNode):
+    """SELECT, VALUES or a set operation."""
+
+
+class Select(QueryBody):
+    items: tuple[SelectItem, ...]
+    from_: tuple[FromItem, ...]
+    where: Expression | None
+    group_by: tuple[GroupingElement, ...]
+    group_distinct: bool
+    having: Expression | None
+    windows: tuple[tuple[str, WindowSpecification], ...]
+    distinct: bool
+    distinct_on: tuple[Expression, ...]
+    pos: int
+    into: Name | None = None
+
+
+class Values(QueryBody):
+    rows: tuple[tuple[Expression, ...], ...]
+    pos: int
+
+
+class SetOperation(QueryBody):
+    """UNION, INTERSECT, EXCEPT; the sides are queries (their own ORDER BY only in parentheses)."""
+
+    operator: str
+    all: bool
+    left: "Query"
+    right: "Query"
+    pos: int
+
+
+class NestedQuery(QueryBody):
+    """A query in parentheses that has clauses of its own, under further clauses."""
+
+    query: "Query"
+    pos: int
+
+
+class Query(SyntaxNode):
+    """A whole query expression."""
+
+    body: QueryBody
+    pos: int
+    with_: With | None = None
+    order_by: tuple[OrderItem, ...] = ()
+    limit: Expression | None = None
+    offset: Expression | None = None
+    with_ties: bool = False
+    locking: bool = False
+
+
+# Statements
+
+
+class Statement(SyntaxNode):
+    """Any statement."""
+
+
+class QueryStatement(Statement):
+    query: Query
+
+
+class Assignment(SyntaxNode):
+    """`column = value`; for `(a, b) = …` several columns and a row or query as value."""
+
+    columns: tuple[str, ...]
+    value: Expression
+    is_multiple: bool
+    pos: int
+
+
+class Insert(Statement):
+    """`query` None is DEFAULT VALUES."""
+
+    table: Name
+    alias: str | None
+    columns: tuple[tuple[str, int], ...]
+    query: Query | None
+    returning: tuple[SelectItem, ...]
+    with_: With | None
+    has_conflict_clause: bool
+    pos: int
+
+
+class Update(Statement):
+    table: Name
+    alias: str | None
+    assignments: tuple[Assignment, ...]
+    from_: tuple[FromItem, ...]
+    where: Expression | None
+    returning: tuple[SelectItem, ...]
+    with_: With | None
+    pos: int
+
+
+class Delete(Statement):
+    table: Name
+    alias: str | None
+    using: tuple[FromItem, ...]
+    where: Expression | None
+    returning: tuple[SelectItem, ...]
+    with_: With | None
+    pos: int
+
+
+class Truncate(Statement):
+    tables: tuple[tuple[Name, int], ...]
+
+
+class Copy(Statement):
+    """COPY; `options` in lower case, values as written (None: no value; tuples: column lists)."""
+
+    table: Name | None
+    query: Query | None
+    columns: tuple[tuple[str, int], ...]
+    is_from: bool
+    target: str  # "stdin", "stdout", "file", "program"
+    options: tuple[tuple[str, str | tuple[str, ...] | None], ...]
+    where: Expression | None
+    pos: int
+
+
+class ColumnDefinition(SyntaxNode):
+    name: str
+    type: TypeName
+    not_null: bool
+    default: Expression | None
+    default_sql: str | None
+    constraints: tuple[str, ...]  # "primary key", "unique", "check", "references"
+    pos: int
+
+
+class CreateTable(Statement):
+    name: Name
+    columns: tuple[ColumnDefinition, ...]
+    constraints: tuple[str, ...]
+    if_not_exists: bool
+    temporary: bool
+    as_query: Query | None
+    as_query_sql: str | None
+    column_names: tuple[str, ...]
+    with_data: bool
+    pos: int
+
+
+class CreateView(Statement):
+    name: Name
+    columns: tuple[str, ...]
+    query: Query
+    query_sql: str
+    query_pos: int
+    temporary: bool
+    or_replace: bool
+    if_not_exists: bool
+    materialized: bool
+    recursive: bool
+    pos: int
+
+
+class CreateDatabase(Statement):
+    name: str
+    if_not_exists: bool
+    pos: int
+
+
+class CreateSchema(Statement):
+    name: Name
+    if_not_exists: bool
+    pos: int
+
+
+class CreateRole(Statement):
+    name: str
+    options: tuple[tuple[str, bool | int | str | None], ...]
+    pos: int
+
+
+class Drop(Statement):
+    """`kind` in lower case: table, view, schema, database, role …"""
+
+    kind: str
+    names: tuple[tuple[Name, int], ...]
+    if_exists: bool
+    cascade: bool
+
+
+class AlterRename(Statement):
+    """ALTER kind name RENAME TO new_name; `column` for RENAME COLUMN."""
+
+    kind: str
+    name: Name
+    if_exists: bool
+    column: str | None
+    new_name: str
+    pos: int
+
+
+class AlterTolerated(Statement):
+    """ALTER … OWNER TO, SET (…) and the like: accepted when the object exists."""
+
+    kind: str
+    name: Name
+    if_exists: bool
+    action: str
+    pos: int
+
+
+class Explain(Statement):
+    """`stage` is raw, decorrelated, optimized or physical; `analyze` runs nothing."""
+
+    statement: Statement
+    options: tuple[tuple[str, str | None], ...]
+    stage: str
+    pos: int
+
+
+class Transaction(Statement):
+    verb: str  # begin, commit, rollback, savepoint, release, rollback_to
+    tag: str
+    modes: tuple[tuple[str, str], ...]
+    savepoint: str | None
+    chain: bool
+
+
+class SetTransaction(Statement):
+    is_session: bool
+    modes: tuple[tuple[str, str], ...]
+
+
+class SetVariable(Statement):
+    """SET, SET LOCAL, RESET (`values` None); `name` None is RESET ALL."""
+
+    name: str | None
+    values: tuple[str, ...] | None
+    local: bool
+
+
+class ShowVariable(Statement):
+    """SHOW name; None is SHOW ALL."""
+
+    name: str | None
+
+
+class ShowObjects(Statement):
+    """SHOW TABLES and its kin; `kind` is the plural in lower case ("tables", "columns" …)."""
+
+    kind: str
+    qualifier: Name | None
+    like: str | None
+    where: Expression | None
+    full: bool
+    pos: int
+
+
+class ShowCreate(Statement):
+    kind: str
+    name: Name
+    pos: int
+
+
+class AlterSystem(Statement):
+    name: str | None
+    values: tuple[str, ...] | None
+
+
+class Prepare(Statement):
+    name: str
+    types: tuple[TypeName, ...]
+    statement_sql: str
+
+
+class Execute(Statement):
+    name: str
+    arguments: tuple[Expression, ...]
+    pos: int
+
+
+class Deallocate(Statement):
+    name: str | None
+
+
+class Declare(Statement):
+    name: str
+    query: Query
+    statement_sql: str
+    with_hold: bool
+    scroll: bool
+    binary: bool
+
+
+class Fetch(Statement):
+    """`direction` is forward, backward, absolute, relative …; `count` None is ALL."""
+
+    name: str
+    direction: str
+    count: int | None
+    is_move: bool
+
+
+class CloseCursor(Statement):
+    name: str | None
+
+
+class Discard(Statement):
+    target: str
+
+
+class Tolerated(Statement):
+    """Accepted without effect; `relations` must exist."""
+
+    tag: str
+    relations: tuple[tuple[Name, int], ...] = ()
+    notice: str | None = None
+
+
+class Unsupported(Statement):
+    """Recognised but not implemented: planning it answers 0A000."""
+
+    what: str

@@ -13,11 +13,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from enum import StrEnum
-from functools import lru_cache
 from typing import Final
 
 from core import errors
 from core.errors import SqlError
+from expr.timezones import MAX_ZONE_NAME, named_zone
 
 VariableValue = bool | int | float | str
 
@@ -194,33 +194,30 @@ def _parse_date_style(text: str) -> str:
     return f"{style}, {order}"
 
 
-_FIXED_OFFSET: Final = re.compile(r"([+-]?)(\d{1,2})(?::?(\d{2}))?(?::(\d{2}))?")
-_ZONE_NAME: Final = re.compile(r"[A-Za-z][A-Za-z0-9_+\-]*(?:/[A-Za-z0-9_+\-]+){0,3}")
+_HOURS: Final = re.compile(r"([+-]?)(\d{1,3})(\.\d{1,4})?")
 MAX_OFFSET_HOURS: Final = 167
 
 
-@lru_cache(maxsize=1)
-def _zone_names() -> dict[str, str]:
-    return {name.lower(): name for name in zoneinfo.available_timezones()}
-
-
-@lru_cache(maxsize=1024)
 def _parse_time_zone(text: str) -> str:
-    word = text.strip().strip("'\"")
-    if word.lower() in ("utc", "default", "local"):
+    """A zone's name, or hours east of Greenwich turned into a POSIX specification."""
+    word = text.strip()
+    if word.lower() in ("default", "local"):
         return "UTC"
-    offset = _FIXED_OFFSET.fullmatch(word)
-    if offset is not None:
-        sign, hours, minutes, seconds = offset.groups()
-        if int(hours) > MAX_OFFSET_HOURS:
+    hours = _HOURS.fullmatch(word)
+    if hours is not None:
+        sign, whole, fraction = hours.groups()
+        minutes = round(float(fraction or 0) * 60)
+        if int(whole) > MAX_OFFSET_HOURS:
             raise invalid_value("TimeZone", text)
-        rest = f":{minutes}" if minutes else ""
-        return f"{sign or '+'}{int(hours):02}{rest or ':00'}{f':{seconds}' if seconds else ''}"
-    if _ZONE_NAME.fullmatch(word):
-        known = _zone_names().get(word.lower())
-        if known is not None:
-            return known
-    raise invalid_value("TimeZone", text)
+        shown = f"{int(whole):02}" + (f":{minutes:02}" if minutes else "")
+        east, west = ("-", "+") if sign == "-" else ("+", "-")
+        return f"<{east}{shown}>{west}{shown}"
+    zone = named_zone(word)
+    if zone is None:
+        raise invalid_value("TimeZone", text[:MAX_ZONE_NAME])
+    if isinstance(zone, zoneinfo.ZoneInfo):
+        return str(zone.key)
+    return "UTC" if word.lower() == "utc" else word
 
 
 def _parse_encoding(text: str) -> str:
@@ -358,15 +355,17 @@ def _enum(
     values: tuple[str, ...],
     description: str,
     *,
-    scope: VariableScope = VariableScope.SESSION,
+    hidden: Mapping[str, str] | None = None,
 ) -> Variable:
     def parse_word(text: str) -> VariableValue:
         word = text.strip().lower()
+        if hidden is not None and word in hidden:
+            return hidden[word]
         if word not in values:
             raise invalid_value(name, text, f"Available values: {', '.join(values)}.")
         return word
 
-    return Variable(name, scope, default, description, parse_word, str)
+    return Variable(name, VariableScope.SESSION, default, description, parse_word, str)
 
 
 _SESSION_TABLE: Final = (
@@ -394,9 +393,9 @@ _SESSION_TABLE: Final = (
     _enum(
         "client_min_messages",
         "notice",
-        ("debug5", "debug4", "debug3", "debug2", "debug1", "debug", "log", "notice", "warning")
-        + ("error", "info"),
+        ("debug5", "debug4", "debug3", "debug2", "debug1", "log", "notice", "warning", "error"),
         "Sets the message levels that are sent to the client.",
+        hidden={"debug": "debug2", "info": "info"},
     ),
     _text("cluster", "quickstart", "Sets the cluster that runs queries.", reported=True),
     _text("cluster_replica", "", "Sets the replica that runs queries; empty for any."),
@@ -521,7 +520,7 @@ _SESSION_TABLE: Final = (
         parse=lambda text: _parse_isolation("transaction_isolation", text),
     ),
     _bool("transaction_read_only", "off", "Sets the current transaction's read-only status."),
-    _bool("welcome_message", "on", "Sends a notice when a session starts."),
+    _bool("welcome_message", "on", "Accepted for compatibility; there is no welcome message."),
     _enum("xmloption", "content", ("content", "document"), "Accepted for compatibility."),
 )
 

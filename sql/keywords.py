@@ -1,0 +1,41 @@
+"""Key words by category, as PostgreSQL classifies them (15, appendix C).
+
+Words of no category here are unreserved and usable as any name.
+"""
+
+from typing import Final
+
+RESERVED: Final = frozenset(
+    """all analyse analyze and any array as asc asymmetric both case cast check collate column
+    constraint create current_catalog current_date current_role current_time current_timestamp
+    current_user default deferrable desc distinct do else end except false fetch for foreign from
+    grant group having in initially intersect into lateral leading limit localtime localtimestamp
+    not null offset on only or order placing primary references returning select session_user some
+    symmetric table then to trailing true union unique user using variadic when where window
+    with""".split()
+)
+
+# Usable as function or type names, not as column or table names.
+TYPE_OR_FUNCTION_NAMES: Final = frozenset(
+    """authorization binary collation concurrently cross current_schema freeze full ilike inner is
+    isnull join left like natural notnull outer overlaps right similar tablesample
+    verbose""".split()
+)
+
+# Usable as column names, not as function or type names: they have a syntax of their own.
+COLUMN_NAMES: Final = frozenset(
+    """between bigint bit boolean char character coalesce dec decimal exists extract float greatest
+    grouping inout int integer interval least national nchar none normalize nullif numeric out
+    overlay position precision real row setof smallint substring time timestamp treat trim values
+    varchar""".split()
+)
+
+# Not usable as a column label without AS.
+NEEDS_AS: Final = frozenset(
+    """array as char character create day except fetch filter for from grant group having hour
+    intersect into isnull limit minute month notnull offset on order over overlaps precision
+    returning second to union varying where window with within without year""".split()
+)
+
+NOT_COLUMN: Final = RESERVED | TYPE_OR_FUNCTION_NAMES
+NOT_FUNCTION: Final = RESERVED | COLUMN_NAMES
