@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
-from catalog.builtin import function_rows, type_rows
+from catalog.builtin import function_rows, keyword_rows, type_rows
 from catalog.builtin.definitions import (
     INFORMATION_SCHEMA,
     MZ_CATALOG,
@@ -309,5 +309,13 @@ CONSTANTS: Final = (
         """,
         _implementation_rows,
         comment="What the SQL standard leaves to implementations.",
+    ),
+    constant(
+        218,
+        MZ_INTERNAL,
+        "mz_keywords",
+        keyword_rows.KEYWORD_COLUMNS,
+        keyword_rows.keyword_rows,
+        comment="The parser's words.",
     ),
 )
