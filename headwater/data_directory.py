@@ -1,9 +1,10 @@
 """The data directory of a server: one server at most runs on it, and its address is known."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from headwater.directory_lock import DirectoryLock, LockedError
+from headwater.directory_lock import DirectoryLock, LockedError, read_note
 from headwater.settings import BoundAddresses, ListenAddress
 
 
@@ -30,7 +31,7 @@ class DataDirectory:
             self.path.mkdir(parents=True, exist_ok=True)
             self._lock = DirectoryLock(self.path / "lock")
         except LockedError as error:
-            raise DataDirectoryError(_already_running(self.path, _read(error))) from error
+            raise DataDirectoryError(_already_running(self.path, _parse(error.note))) from error
         except OSError as error:
             raise DataDirectoryError(
                 f"cannot use {self.path} as data directory: {error.strerror}; choose another "
@@ -47,21 +48,18 @@ class DataDirectory:
 
 
 def find_running_server(path: Path) -> RunningServer | None:
-    """The server that runs on the data directory `path`, if one does. Raises OSError."""
-    lock_path = path / "lock"
-    if not lock_path.exists():
-        return None
-    try:
-        DirectoryLock(lock_path).release()
-    except LockedError as error:
-        return _read(error)
-    return None
+    """What the server on the data directory `path` last wrote about itself; None if it stopped.
+
+    After a crash the answer may be stale: only a connection shows.
+    """
+    note = read_note(path / "lock")
+    return _parse(note) if note else None
 
 
-def _read(error: LockedError) -> RunningServer:
-    sql, http = error.note.get("sql"), error.note.get("http")
+def _parse(note: Mapping[str, str]) -> RunningServer:
+    sql, http = note.get("sql"), note.get("http")
     return RunningServer(
-        error.note.get("pid", "unknown"),
+        note.get("pid", "unknown"),
         ListenAddress.parse(sql) if sql else None,
         ListenAddress.parse(http) if http else None,
     )

@@ -33,7 +33,7 @@ class DirectoryLock:
         try:
             fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            note = _read_note(self._descriptor)
+            note = _parse(os.pread(self._descriptor, _MAX_NOTE_BYTES, 0))
             os.close(self._descriptor)
             raise LockedError(path, note) from None
         except OSError:
@@ -53,8 +53,16 @@ class DirectoryLock:
         os.close(self._descriptor)
 
 
-def _read_note(descriptor: int) -> Mapping[str, str]:
-    data = os.pread(descriptor, _MAX_NOTE_BYTES, 0)
+def read_note(path: Path) -> Mapping[str, str]:
+    """What the last holder of the lock wrote; nothing if it gave the lock up, or never held it."""
+    try:
+        with path.open("rb") as file:
+            return _parse(file.read(_MAX_NOTE_BYTES))
+    except OSError:
+        return {}
+
+
+def _parse(data: bytes) -> Mapping[str, str]:
     try:
         note = json.loads(data)
     except ValueError:
