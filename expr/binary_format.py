@@ -62,6 +62,8 @@ def binary_output(sql_type: SqlType) -> BinaryOutput:
     if element is not None:
         return _array_output(element)
     oid = sql_type.oid
+    if oid in (1082, 1114, 1184):
+        return _moment_output(_FORMATS[oid], DATE_INFINITY if oid == 1082 else TIMESTAMP_INFINITY)
     if oid in _FORMATS:
         return _FORMATS[oid].pack
     match oid:
@@ -83,6 +85,12 @@ def binary_output(sql_type: SqlType) -> BinaryOutput:
             )
         case _:
             return str.encode
+
+
+def _moment_output(layout: struct.Struct, infinity: int) -> BinaryOutput:
+    pack = layout.pack
+    # On the wire minus infinity is the least value, one below the negative of infinity.
+    return lambda value: pack(value if value != -infinity else -infinity - 1)
 
 
 @lru_cache(maxsize=1024)

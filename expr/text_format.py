@@ -189,7 +189,8 @@ class _Remembered(dict[str, Datum]):
 
     def __missing__(self, text: str) -> Datum:
         value = self._parse(text)
-        if len(text) <= MAX_REMEMBERED_LENGTH and text[-1:] not in "wyms":  # not now, today
+        # Texts with letters may mean another value later: now, today.
+        if len(text) <= MAX_REMEMBERED_LENGTH and text.upper() == text.lower():
             if len(self) >= MAX_REMEMBERED_TEXTS:
                 self.clear()
             self[text] = value
