@@ -190,7 +190,7 @@ def parse_options(text: str) -> list[tuple[str, str]]:
         if word == "-c" and position < len(words):
             setting = words[position]
             position += 1
-        elif word.startswith("-c") or word.startswith("--"):
+        elif word.startswith(("-c", "--")):
             setting = word[2:]
         else:
             raise SqlError(

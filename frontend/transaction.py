@@ -12,11 +12,11 @@ EXPLICIT, in a block; FAILED, a block that waits for its ROLLBACK.
 from dataclasses import dataclass, field
 from enum import Enum
 
+from controllers.read_holds import ReadHold
+from coordinator.committer import TableWrite
 from core import errors
 from core.errors import SqlError
 from core.ids import GlobalId, Timestamp
-from coordinator.committer import TableWrite
-from controllers.read_holds import ReadHold
 from frontend.settings import SettingsSnapshot
 
 MAX_SAVEPOINTS = 10_000

@@ -1,0 +1,304 @@
+"""DDL: plans become catalog operations, carried out in one durable commit.
+
+A DDL statement is a transaction of its own: it cannot run in a block, nor after another statement's
+staged writes. It is planned again when the catalog changed under it.
+"""
+
+from typing import Final
+
+from catalog.operations import (
+    CatalogChangedError,
+    CreateDatabase,
+    CreateRole,
+    CreateSchema,
+    CreateTable,
+    CreateView,
+    DropDatabases,
+    DropItems,
+    DropRoles,
+    DropSchemas,
+    Operation,
+    OperationResult,
+    RenameDatabase,
+    RenameItem,
+    RenameRole,
+    RenameSchema,
+    ResetSystemParameters,
+    SetSystemParameter,
+)
+from controllers.compute_client import StageMode, StageRequest, TargetTable
+from coordinator.commands import CatalogOutcome
+from core import errors
+from core.errors import SqlError
+from core.ids import MIN_TIMESTAMP, ShardId
+from frontend.planning import CachedPlan
+from frontend.responses import Notice
+from frontend.select import bind_query, choose_time, cluster_of
+from frontend.session import Session, conflict
+from frontend.statements import Portal
+from frontend.transaction import TransactionStatus
+from persist.batches import Batch
+from sql.plan import (
+    AlterSystemPlan,
+    CreateDatabasePlan,
+    CreateRolePlan,
+    CreateSchemaPlan,
+    CreateTablePlan,
+    CreateViewPlan,
+    DropPlan,
+    ObjectKind,
+    Query,
+    RenamePlan,
+)
+from sql.variables import check_alter_system
+
+MAX_ATTEMPTS: Final = 100
+
+DdlPlan = (
+    CreateDatabasePlan
+    | CreateSchemaPlan
+    | CreateRolePlan
+    | CreateTablePlan
+    | CreateViewPlan
+    | DropPlan
+    | RenamePlan
+    | AlterSystemPlan
+)
+
+
+async def run_ddl(session: Session, portal: Portal) -> str:
+    """Carry out a DDL statement, committed when this returns; the command tag. Raises SqlError."""
+    cached = portal.cached
+    assert cached is not None
+    session.transaction.check_outside_block(cached.parsed.sql)
+    session.transaction.check_writable(cached.parsed.tag)
+    for _ in range(MAX_ATTEMPTS):
+        try:
+            return await _attempt(session, cached)
+        except CatalogChangedError:
+            session.forget_attempt()
+            session.start_transaction(TransactionStatus.IMPLICIT)
+            cached = await session.plan(cached.parsed)
+    raise conflict()
+
+
+async def _attempt(session: Session, cached: CachedPlan) -> str:
+    plan = cached.plan
+    tag = cached.parsed.tag
+    if isinstance(plan, CreateTablePlan):
+        operation, tag = await _create_table(session, cached, plan)
+        operations: tuple[Operation, ...] = (operation,)
+    else:
+        operations = _operations(session, plan)  # type: ignore[arg-type]
+    _announce_missing(session, plan)
+    if not operations:
+        return tag
+    outcome = await transact(session, operations, cached.catalog.revision)
+    for result in outcome.results:
+        _announce(session, plan, result)
+    return tag
+
+
+async def transact(
+    session: Session, operations: tuple[Operation, ...], planned_revision: int
+) -> CatalogOutcome:
+    """Commit catalog operations; the session sees the catalog they made."""
+    with session.interrupter.shielded():
+        outcome = await session.coordinator.catalog_transact(
+            operations, planned_revision, user=session.user
+        )
+    session.transaction.clear()
+    session.start_transaction(TransactionStatus.IMPLICIT)
+    session.catalog = outcome.catalog
+    return outcome
+
+
+def _operations(session: Session, plan: DdlPlan) -> tuple[Operation, ...]:
+    owner = session.user
+    match plan:
+        case CreateDatabasePlan():
+            return (CreateDatabase(plan.name, owner, plan.if_not_exists),)
+        case CreateSchemaPlan():
+            return (CreateSchema(plan.database, plan.name, owner, plan.if_not_exists),)
+        case CreateRolePlan():
+            return (_create_role(session, plan),)
+        case CreateViewPlan():
+            return (
+                CreateView(
+                    name=plan.name,
+                    desc=plan.desc,
+                    create_sql=plan.create_sql,
+                    depends_on=plan.depends_on,
+                    owner=owner,
+                    or_replace=plan.or_replace,
+                    if_not_exists=plan.if_not_exists,
+                    temporary_connection=session.connection_id if plan.is_temporary else None,
+                ),
+            )
+        case DropPlan():
+            return _drop(plan)
+        case RenamePlan():
+            return (_rename(plan),)
+        case AlterSystemPlan():
+            return (_alter_system(session, plan),)
+        case CreateTablePlan():
+            raise AssertionError(plan)
+
+
+def _create_role(session: Session, plan: CreateRolePlan) -> CreateRole:
+    options = dict(plan.options)
+    is_superuser = bool(options.get("superuser", False))
+    if is_superuser and not session.is_superuser:
+        raise SqlError(errors.INSUFFICIENT_PRIVILEGE, "must be superuser to create superusers")
+    return CreateRole(
+        plan.name,
+        is_superuser=is_superuser,
+        inherits=bool(options.get("inherit", True)),
+        can_create_role=bool(options.get("createrole", False)),
+        can_create_database=bool(options.get("createdb", False)),
+        can_login=bool(options.get("login", False)),
+    )
+
+
+def _drop(plan: DropPlan) -> tuple[Operation, ...]:
+    match plan.kind:
+        case ObjectKind.DATABASE:
+            return (DropDatabases(plan.names, restrict=False),) if plan.names else ()
+        case ObjectKind.SCHEMA:
+            return (DropSchemas(plan.schemas, plan.cascade),) if plan.schemas else ()
+        case ObjectKind.ROLE:
+            return (DropRoles(plan.names),) if plan.names else ()
+        case ObjectKind.CLUSTER:
+            raise SqlError(errors.FEATURE_NOT_SUPPORTED, "DROP CLUSTER is not supported")
+        case _:
+            return (DropItems(plan.ids, plan.cascade),) if plan.ids else ()
+
+
+def _rename(plan: RenamePlan) -> Operation:
+    if plan.id is not None:
+        return RenameItem(plan.id, plan.new_name)
+    if plan.schema is not None:
+        return RenameSchema(plan.schema, plan.new_name)
+    assert plan.name is not None
+    match plan.kind:
+        case ObjectKind.DATABASE:
+            return RenameDatabase(plan.name, plan.new_name)
+        case ObjectKind.ROLE:
+            return RenameRole(plan.name, plan.new_name)
+        case _:
+            raise SqlError(errors.FEATURE_NOT_SUPPORTED, f"a {plan.kind.value} cannot be renamed")
+
+
+def _alter_system(session: Session, plan: AlterSystemPlan) -> Operation:
+    if not session.is_superuser:
+        raise SqlError(
+            errors.INSUFFICIENT_PRIVILEGE,
+            f'permission denied to set parameter "{plan.name or "ALL"}"',
+            hint="Connect to the internal SQL port as mz_system.",
+        )
+    if plan.name is None:
+        return ResetSystemParameters()
+    return SetSystemParameter(*check_alter_system(plan.name, plan.value))
+
+
+# Tables ------------------------------------------------------------------------------------------
+
+
+async def _create_table(
+    session: Session, cached: CachedPlan, plan: CreateTablePlan
+) -> tuple[CreateTable, str]:
+    shard = session.clients.shards.take()
+    contents: Batch | None = None
+    tag = cached.parsed.tag
+    if plan.as_query is not None and plan.with_data:
+        contents, count = await _stage_contents(session, cached, plan, plan.as_query, shard)
+        tag = f"SELECT {count}"
+    operation = CreateTable(
+        name=plan.name,
+        desc=plan.desc,
+        defaults=plan.defaults,
+        create_sql=plan.create_sql,
+        owner=session.user,
+        shard=shard,
+        if_not_exists=plan.if_not_exists,
+        temporary_connection=session.connection_id if plan.is_temporary else None,
+        contents=contents,
+    )
+    return operation, tag
+
+
+async def _stage_contents(
+    session: Session, cached: CachedPlan, plan: CreateTablePlan, query: Query, shard: ShardId
+) -> tuple[Batch | None, int]:
+    as_of = MIN_TIMESTAMP
+    if query.depends_on or cached.needs_time:
+        cached, as_of = await choose_time(session, cached)
+        assert isinstance(cached.plan, CreateTablePlan)
+        assert cached.plan.as_query is not None
+        query = cached.plan.as_query
+    relation, finishing = bind_query(session, cached, query, (), as_of)
+    staged = await session.clients.compute.stage(
+        StageRequest(
+            cluster=cluster_of(session, query),
+            relation=relation,
+            as_of=as_of,
+            mode=StageMode.INSERT,
+            table=TargetTable(plan.name.item, shard, plan.desc),
+            finishing=finishing,
+            sources=cached.sources,
+            context=cached.scope.session.context,
+        )
+    )
+    return (staged.batch if staged.batch.update_count else None), staged.affected
+
+
+# Notices -----------------------------------------------------------------------------------------
+
+_EXISTS: Final = {
+    CreateDatabasePlan: (errors.DUPLICATE_DATABASE, "database"),
+    CreateSchemaPlan: (errors.DUPLICATE_SCHEMA, "schema"),
+    CreateTablePlan: (errors.DUPLICATE_TABLE, "relation"),
+    CreateViewPlan: (errors.DUPLICATE_TABLE, "relation"),
+}
+
+
+def _announce_missing(session: Session, plan: object) -> None:
+    if isinstance(plan, DropPlan):
+        for name in plan.missing:
+            session.notify(
+                Notice(
+                    "NOTICE",
+                    errors.SUCCESSFUL_COMPLETION,
+                    f'{plan.kind.value} "{name}" does not exist, skipping',
+                )
+            )
+
+
+def _announce(session: Session, plan: object, result: OperationResult) -> None:
+    if result.was_skipped and type(plan) in _EXISTS:
+        sqlstate, word = _EXISTS[type(plan)]
+        session.notify(
+            Notice("NOTICE", sqlstate, f'{word} "{_name(plan)}" already exists, skipping')
+        )
+    if result.cascaded:
+        lines = [f"drop cascades to {each}" for each in result.cascaded]
+        if len(lines) == 1:
+            notice = Notice("NOTICE", errors.SUCCESSFUL_COMPLETION, lines[0])
+        else:
+            notice = Notice(
+                "NOTICE",
+                errors.SUCCESSFUL_COMPLETION,
+                f"drop cascades to {len(lines)} other objects",
+                detail="\n".join(lines[:100]),
+            )
+        session.notify(notice)
+
+
+def _name(plan: object) -> str:
+    match plan:
+        case CreateTablePlan(name=name) | CreateViewPlan(name=name):
+            return name.item
+        case CreateDatabasePlan(name=text) | CreateSchemaPlan(name=text):
+            return text
+        case _:
+            return ""

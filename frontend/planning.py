@@ -1,0 +1,282 @@
+"""Texts to plans for all sessions of the process: two caches in front of parser and planner.
+
+A plan is kept by statement text, parameter types and scope (everything of the session that
+planning depends on) and is good for one catalog revision. Short texts are parsed inline, larger
+ones away from the event loop; planning goes to a worker thread unless it is sure to be short.
+Parameterless writes are not kept: their texts hardly ever come twice.
+"""
+
+import asyncio
+import time
+from collections import OrderedDict
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Final, TypeVar
+
+from catalog.state import Catalog
+from compute.protocol import OutputFormat
+from core.ids import GlobalId, ShardId
+from core.sql_types import RelationDesc, SqlType
+from expr.registry import FunctionKind, function_by_id
+from expr.relation import Relation, map_scalars
+from expr.scalar import Call, Parameter, Scalar, children
+from frontend.metrics import PARSE_SECONDS
+from frontend.responses import row_description
+from sql.parse import (
+    LARGE_TEXT_BYTES,
+    ParsedStatement,
+    StatementKind,
+    parse_large,
+    parse_statements,
+)
+from sql.plan import (
+    CopyToPlan,
+    DeclarePlan,
+    InsertPlan,
+    MutatePlan,
+    Plan,
+    PlannedStatement,
+    Query,
+    SelectPlan,
+)
+from sql.planner import plan_statement
+from sql.session_view import PlanningSession
+
+MAX_CACHED_TEXTS: Final = 4_000
+MAX_CACHED_PLANS: Final = 4_000
+MAX_CACHED_TEXT_LENGTH: Final = 8_192
+MAX_FORMATS_PER_PLAN: Final = 8
+INLINE_PLANNING_LENGTH: Final = 400
+PLANNER_THREADS: Final = 2
+
+SESSION_CALL_NAMES_NEEDING_TIME: Final = frozenset({"mz_now"})
+
+Key = TypeVar("Key")
+Value = TypeVar("Value")
+
+
+class Lru(OrderedDict[Key, Value]):
+    """A dictionary that forgets the entry not used for longest."""
+
+    def __init__(self, capacity: int) -> None:
+        super().__init__()
+        self._capacity = capacity
+
+    def find(self, key: Key) -> Value | None:
+        value = self.get(key)
+        if value is not None:
+            self.move_to_end(key)
+        return value
+
+    def keep(self, key: Key, value: Value) -> None:
+        self[key] = value
+        self.move_to_end(key)
+        if len(self) > self._capacity:
+            self.popitem(last=False)
+
+
+class PlanScope:
+    """What planning depends on besides text, parameter types and catalog revision.
+
+    `connection` is set when the connection has temporary items. The hash is taken once.
+    """
+
+    __slots__ = ("_hash", "connection", "session")
+
+    def __init__(self, session: PlanningSession, connection: int | None) -> None:
+        self.session = session
+        self.connection = connection
+        self._hash = hash((session, connection))
+
+    def __hash__(self) -> int:
+        return self._hash
+
+    def __eq__(self, other: object) -> bool:
+        return self is other or (
+            isinstance(other, PlanScope)
+            and self.connection == other.connection
+            and self.session == other.session
+        )
+
+
+@dataclass(slots=True)
+class CachedPlan:
+    """A plan with what is derived from it once.
+
+    `has_holes`: parameters or session calls stand in its query. `sources` are the shards of the
+    collections that the query reads, `user_reads` those of them that are not the system's: a
+    transaction's reads of system relations do not conflict with DDL, as in PostgreSQL.
+    """
+
+    planned: PlannedStatement
+    parsed: ParsedStatement
+    catalog: Catalog
+    scope: PlanScope
+    query: Query | None
+    has_holes: bool
+    needs_time: bool
+    sources: dict[GlobalId, ShardId]
+    user_reads: frozenset[GlobalId] = frozenset()
+    outputs: dict[tuple[int, ...], OutputFormat] = field(default_factory=dict)
+    descriptions: dict[tuple[int, ...], bytes] = field(default_factory=dict)
+
+    @property
+    def plan(self) -> Plan:
+        return self.planned.plan
+
+    def output(self, types: tuple[SqlType, ...], formats: tuple[int, ...]) -> OutputFormat:
+        """How the query's rows are to be encoded for these format codes."""
+        found = self.outputs.get(formats)
+        if found is None:
+            found = OutputFormat(types, formats=formats, context=self.scope.session.context)
+            if len(self.outputs) < MAX_FORMATS_PER_PLAN:
+                self.outputs[formats] = found
+        return found
+
+    def description(self, desc: RelationDesc, formats: tuple[int, ...]) -> bytes:
+        """The RowDescription message for these format codes."""
+        found = self.descriptions.get(formats)
+        if found is None:
+            found = row_description(desc, column_formats(formats, len(desc.columns)))
+            if len(self.descriptions) < MAX_FORMATS_PER_PLAN:
+                self.descriptions[formats] = found
+        return found
+
+
+def column_formats(formats: tuple[int, ...], count: int) -> tuple[int, ...]:
+    """One code per column: none means all text, one stands for every column."""
+    if not formats:
+        return (0,) * count
+    return formats * count if len(formats) == 1 else formats
+
+
+class Planner:
+    """Shared by all sessions; see the module docstring."""
+
+    def __init__(self) -> None:
+        self._texts: Lru[str, tuple[ParsedStatement, ...]] = Lru(MAX_CACHED_TEXTS)
+        self._plans: Lru[tuple[str, PlanScope, tuple[SqlType | None, ...]], CachedPlan] = Lru(
+            MAX_CACHED_PLANS
+        )
+        self._threads = ThreadPoolExecutor(PLANNER_THREADS, thread_name_prefix="planner")
+
+    def close(self) -> None:
+        """Stop the worker threads."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+    def parsed(self, text: str) -> tuple[ParsedStatement, ...] | None:
+        """The statements of a text seen before."""
+        return self._texts.find(text)
+
+    async def parse(self, text: str) -> tuple[ParsedStatement, ...]:
+        """The statements of `text`. Raises SqlError."""
+        found = self._texts.find(text)
+        if found is not None:
+            return found
+        started = time.perf_counter()
+        if len(text) * 4 > LARGE_TEXT_BYTES and len(text.encode()) > LARGE_TEXT_BYTES:
+            statements = await parse_large(text)
+        else:
+            statements = parse_statements(text)
+        PARSE_SECONDS.observe(time.perf_counter() - started)
+        if len(text) <= MAX_CACHED_TEXT_LENGTH:
+            self._texts.keep(text, statements)
+        return statements
+
+    def cached(
+        self,
+        parsed: ParsedStatement,
+        scope: PlanScope,
+        parameter_types: tuple[SqlType | None, ...],
+        revision: int,
+    ) -> CachedPlan | None:
+        """A plan made before, if it is of this catalog revision."""
+        found = self._plans.find((parsed.sql, scope, parameter_types))
+        return found if found is not None and found.catalog.revision == revision else None
+
+    async def plan(
+        self,
+        parsed: ParsedStatement,
+        scope: PlanScope,
+        catalog: Catalog,
+        connection: int,
+        parameter_types: tuple[SqlType | None, ...],
+    ) -> CachedPlan:
+        """Plan a statement on `catalog`, as `connection` sees it. Raises SqlError."""
+        found = self.cached(parsed, scope, parameter_types, catalog.revision)
+        if found is not None:
+            return found
+        view = catalog.for_connection(connection)
+        if len(parsed.sql) <= INLINE_PLANNING_LENGTH and parsed.kind in _INLINE_KINDS:
+            planned = plan_statement(parsed, view, scope.session, parameter_types)
+        else:
+            planned = await asyncio.get_running_loop().run_in_executor(
+                self._threads, plan_statement, parsed, view, scope.session, parameter_types
+            )
+        made = derive(planned, parsed, catalog, scope)
+        if len(parsed.sql) <= MAX_CACHED_TEXT_LENGTH and (
+            parsed.kind is not StatementKind.WRITE or parsed.parameter_count
+        ):
+            self._plans.keep((parsed.sql, scope, parameter_types), made)
+        return made
+
+
+_INLINE_KINDS: Final = frozenset(StatementKind) - {StatementKind.QUERY, StatementKind.CURSOR}
+
+
+def derive(
+    planned: PlannedStatement, parsed: ParsedStatement, catalog: Catalog, scope: PlanScope
+) -> CachedPlan:
+    """A plan with what is worth knowing before it runs."""
+    query = query_of(planned.plan)
+    if query is None:
+        return CachedPlan(planned, parsed, catalog, scope, None, False, False, {})
+    has_holes, needs_time = _find_holes(query)
+    sources = {read: catalog.shard_of(read) for read in query.depends_on}
+    user_reads = frozenset(read for read in query.depends_on if not read.startswith("s"))
+    return CachedPlan(
+        planned, parsed, catalog, scope, query, has_holes, needs_time, sources, user_reads
+    )
+
+
+def query_of(plan: Plan) -> Query | None:
+    """The query that a plan runs, if it runs one."""
+    match plan:
+        case SelectPlan(query=query) | InsertPlan(query=query) | MutatePlan(query=query):
+            return query
+        case CopyToPlan(query=query) | DeclarePlan(query=query):
+            return query
+        case _:
+            return None
+
+
+def _find_holes(query: Query) -> tuple[bool, bool]:
+    """Whether the query has parameters or session calls, and whether one of them needs a time."""
+    found = [False, False]
+
+    def look(scalar: Scalar) -> Scalar:
+        match scalar:
+            case Parameter():
+                found[0] = True
+            case Call(function=function) if is_session_call(function):
+                found[0] = True
+                name = function.partition("(")[0]
+                found[1] = found[1] or name in SESSION_CALL_NAMES_NEEDING_TIME
+            case _:
+                pass
+        for child in children(scalar):
+            look(child)
+        return scalar
+
+    relation: Relation = query.relation
+    map_scalars(relation, look)
+    for scalar in (query.limit_expression, query.offset_expression):
+        if scalar is not None:
+            found[0] = True
+            look(scalar)
+    return found[0], found[1]
+
+
+def is_session_call(function: str) -> bool:
+    """Whether that registry id is of kind SESSION."""
+    return function_by_id(function).kind is FunctionKind.SESSION
