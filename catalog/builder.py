@@ -5,6 +5,7 @@ touched, what was stored before; so the diffs of a transaction come out consolid
 detours its operations took. It checks nothing: operations do (`catalog.transact`).
 """
 
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import assert_never
 
@@ -66,13 +67,14 @@ class CatalogBuilder:
             self._definitions_changed = True
         self._note(object_key(value), value, None)
 
-    def load(self, value: CatalogObject) -> None:
-        """Take in an object that is durable already (boot)."""
-        if isinstance(value, AuditEvent):
-            return
-        if object_key(value) in self.catalog.objects:
-            raise ValueError(f"two rows for {object_key(value)}")
-        self._index(value)
+    def load_all(self, values: Iterable[CatalogObject]) -> None:
+        """Take in objects that are durable already (boot), in any order."""
+        for value in sorted(values, key=_load_order):
+            if isinstance(value, AuditEvent):
+                continue
+            if object_key(value) in self.catalog.objects:
+                raise ValueError(f"two rows for {object_key(value)}")
+            self._index(value)
 
     def allocate(self, name: str, first: int = 1) -> int:
         """A number of allocator `name` that was never given out before."""
@@ -288,3 +290,16 @@ class CatalogBuilder:
 
 def _schema_key(record: ItemRecord) -> SchemaKey:
     return record.schema_id, record.temporary_connection
+
+
+def _load_order(value: CatalogObject) -> int:
+    """What others name comes first."""
+    match value:
+        case Role():
+            return 0
+        case Database():
+            return 1
+        case Schema():
+            return 2
+        case _:
+            return 3

@@ -7,7 +7,7 @@ or means something else, raises CatalogChangedError, and planning again finds th
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import assert_never
 
 from catalog.builder import CatalogBuilder
@@ -69,7 +69,7 @@ class InitialContents:
 @dataclass(frozen=True, slots=True)
 class AppliedTransaction:
     """What a transaction does: the catalog after it (its `ts` is the caller's to set, from the
-    commit), the rows to write, and which shards appear and disappear."""
+    commit), the rows to write, which shards appear and disappear, and which items they are of."""
 
     catalog: Catalog
     diffs: tuple[RowDiff, ...]
@@ -77,7 +77,7 @@ class AppliedTransaction:
     register: tuple[ShardId, ...] = ()
     forget: tuple[ShardId, ...] = ()
     contents: tuple[InitialContents, ...] = ()
-    changed_ids: frozenset[GlobalId] = field(default_factory=frozenset)
+    changed_ids: frozenset[GlobalId] = frozenset()
 
 
 def apply_operations(

@@ -6,13 +6,12 @@ per DDL statement and one at its end; reading and writing tables sends none.
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-from catalog.operations import Operation, OperationResult
 from catalog.state import Catalog
 from controllers.clients import ControllerClients
-from coordinator.committer import TableWrite
-from core.ids import Timestamp
+from coordinator.requests import CatalogOutcome as CatalogOutcome
+from coordinator.requests import CatalogRequest
 from oracle.oracle import TimestampOracle
 
 
@@ -37,17 +36,6 @@ class SessionHandles:
     secret_key: int
     catalog: Catalog
     is_superuser: bool
-
-
-@dataclass(frozen=True, slots=True)
-class CatalogOutcome:
-    """A committed catalog transaction: `catalog` is the state that it produced (or a later one),
-    already published, and `ts` its commit time; one result per operation."""
-
-    revision: int
-    ts: Timestamp
-    catalog: Catalog
-    results: tuple[OperationResult, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,30 +81,40 @@ class GetControllerClients:
 class CatalogTransact:
     """Change the catalog (and write tables) in one commit; handed to the committer."""
 
-    operations: tuple[Operation, ...]
-    planned_revision: int
-    table_writes: tuple[TableWrite, ...]
-    user: str | None
-    answer: asyncio.Future[CatalogOutcome]
+    request: CatalogRequest
 
 
 @dataclass(frozen=True, slots=True)
-class DumpReport:
-    """A JSON-able picture of the coordinator's own state, bounded in size."""
+class CoordinatorState:
+    """The coordinator's own state, by reference: whoever asked works on it elsewhere."""
 
-    sections: dict[str, object] = field(default_factory=dict)
+    catalog: Catalog
+    queued: int
+    sessions: tuple["SessionSummary", ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SessionSummary:
+    """One open session."""
+
+    connection_id: int
+    user: str
+    database: str
+    application_name: str
+    client_address: str
+    is_internal: bool
 
 
 @dataclass(frozen=True, slots=True)
 class Dump:
-    answer: asyncio.Future[DumpReport]
+    answer: asyncio.Future[CoordinatorState]
 
 
 @dataclass(frozen=True, slots=True)
 class CheckConsistency:
-    """Answered with the inconsistencies found between catalog, sessions and shards."""
+    """Answered with the state to check; the checking itself is the asker's."""
 
-    answer: asyncio.Future[tuple[str, ...]]
+    answer: asyncio.Future[CoordinatorState]
 
 
 Command = (
