@@ -1,0 +1,99 @@
+"""Statements made to crash, hang or bloat a server: each is an error that says what is wrong."""
+
+from collections.abc import Iterator
+
+import psycopg
+import pytest
+
+from tests.running_server import HeadwaterServer
+
+STATEMENTS = {
+    "nested parentheses": ("SELECT " + "(" * 5_000 + "1" + ")" * 5_000, {"54001", "42601"}),
+    "unclosed parentheses": ("SELECT * FROM " + "(" * 15_000, {"54001", "42601"}),
+    "nested subqueries": ("(SELECT * FROM " * 8_000, {"54001", "42601"}),
+    "nested laterals": ("SELECT * FROM " + "LATERAL (" * 8_000, {"54001", "42601"}),
+    "subscripts": ("SELECT a" + "[1]" * 5_000, {"54001"}),
+    "a long sum": ("SELECT 1" + " + 1" * 50_000, {"54001"}),
+    "NOT after NOT": ("SELECT " + "NOT " * 50_000 + "true", {"54001"}),
+    "minus after minus": ("SELECT " + "- " * 50_000 + "1", {"54001"}),
+    "CASE in CASE": ("SELECT " + "CASE WHEN true THEN " * 20_000, {"54001", "42601"}),
+    "deep json": ("SELECT '" + "[" * 1_000_000 + "'::jsonb", {"54001", "22P02"}),
+    "deep array": ("SELECT '" + "{" * 100_000 + "'::int[]", {"54000", "54001", "22P02"}),
+    "a power without bound": ("SELECT 10::numeric ^ 200000", {"22003"}),
+    "a numeric without bound": ("SELECT '1e131072'::numeric", {"22003"}),
+    "a numeric literal without bound": ("SELECT 1e300000", {"22003"}),
+    "integer overflow": ("SELECT 2147483647 + 1", {"22003"}),
+    "division by zero": ("SELECT 1 / 0", {"22012"}),
+    "a text of two gigabytes": ("SELECT repeat('x', 2000000000)", {"54000"}),
+    "padding of two gigabytes": ("SELECT lpad('x', 2000000000, 'y')", {"54000"}),
+    "an array of ten billion": (
+        "SELECT array_fill(1, ARRAY[100000, 100000])",
+        {"54000", "42883"},
+    ),
+    "a repeated repetition": ("SELECT 'x' ~ '((((x{1,255}){1,255}){1,255}){1,255})'", {"2201B"}),
+    "a year too far": ("SELECT '999999-01-01'::timestamp", {"22008"}),
+    "a time zone that is a path": ("SET timezone = '../../etc/passwd'", {"22023"}),
+    "a parameter beyond numbers": ("SELECT $99999999999", {"42601", "42P02"}),
+    "1,601 columns": (
+        "CREATE TABLE wide (" + ", ".join(f"c{i} int" for i in range(1_601)) + ")",
+        {"54011"},
+    ),
+    "101 arguments": ("SELECT concat(" + ", ".join(["1"] * 101) + ")", {"54023"}),
+    "an endless series": (
+        "SET statement_timeout = '300ms'; SELECT count(*) FROM generate_series(1, 1000000000000)",
+        {"57014", "53200", "54000"},
+    ),
+    "an endless product": (
+        "SET statement_timeout = '300ms'; SELECT count(*) FROM generate_series(1, 100000) a, "
+        "generate_series(1, 100000) b, generate_series(1, 100000) c",
+        {"57014", "53200", "54000"},
+    ),
+    "COPY from a program": ("COPY (SELECT 1) TO PROGRAM 'id'", {"42501", "42601", "0A000"}),
+    "COPY from a file": ("COPY t FROM '/etc/passwd'", {"42501", "42601", "0A000", "42P01"}),
+    "an identifier that never ends": ('SELECT "abc', {"42601"}),
+    "a text that never ends": ("SELECT 'abc", {"42601"}),
+    "a comment that never ends": ("SELECT /* abc", {"42601"}),
+    "NUL as an escape": ("SELECT E'\\000'", {"22021"}),
+    "half a surrogate": ("SELECT E'\\ud800'", {"22021", "42601", "22025"}),
+    "a view on itself": ("CREATE VIEW loop AS SELECT * FROM loop", {"42P01"}),
+}
+
+
+@pytest.fixture
+def connection(
+    headwater_server: HeadwaterServer,
+) -> Iterator["psycopg.Connection[tuple[object, ...]]"]:
+    with psycopg.connect(headwater_server.dsn, autocommit=True) as opened:
+        yield opened
+
+
+@pytest.mark.parametrize("use", ["fresh", "used"])
+@pytest.mark.parametrize(("sql", "sqlstates"), STATEMENTS.values(), ids=STATEMENTS.keys())
+def test_bad_statement_is_an_error(
+    connection: "psycopg.Connection[tuple[object, ...]]", sql: str, sqlstates: set[str], use: str
+) -> None:
+    if use == "used":
+        assert connection.execute("SELECT count(*) FROM mz_tables").fetchone() is not None
+    with pytest.raises(psycopg.Error) as raised:
+        connection.execute(sql.encode())
+    assert raised.value.sqlstate in sqlstates, raised.value
+    assert raised.value.diag.message_primary
+    connection.execute("RESET statement_timeout")
+    assert connection.execute("SELECT 1").fetchone() == (1,)
+
+
+def test_patterns_do_not_backtrack(connection: "psycopg.Connection[tuple[object, ...]]") -> None:
+    row = connection.execute("SELECT repeat('a', 5000) || '!' ~ '^(a+)+$'").fetchone()
+    assert row == (False,)
+
+
+def test_error_in_a_transaction_blocks_it(
+    connection: "psycopg.Connection[tuple[object, ...]]",
+) -> None:
+    connection.execute("BEGIN")
+    with pytest.raises(psycopg.errors.DivisionByZero):
+        connection.execute("SELECT 1 / 0")
+    with pytest.raises(psycopg.errors.InFailedSqlTransaction):
+        connection.execute("SELECT 1")
+    connection.execute("ROLLBACK")
+    assert connection.execute("SELECT 1").fetchone() == (1,)
