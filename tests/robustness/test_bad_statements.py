@@ -40,12 +40,11 @@ STATEMENTS = {
     ),
     "101 arguments": ("SELECT concat(" + ", ".join(["1"] * 101) + ")", {"54023"}),
     "an endless series": (
-        "SET statement_timeout = '300ms'; SELECT count(*) FROM generate_series(1, 1000000000000)",
+        "SELECT count(*) FROM generate_series(1, 1000000000000)",
         {"57014", "53200", "54000"},
     ),
     "an endless product": (
-        "SET statement_timeout = '300ms'; SELECT count(*) FROM generate_series(1, 100000) a, "
-        "generate_series(1, 100000) b, generate_series(1, 100000) c",
+        "SELECT count(*) FROM generate_series(1, 100000) a, generate_series(1, 100000000) b",
         {"57014", "53200", "54000"},
     ),
     "COPY from a program": ("COPY (SELECT 1) TO PROGRAM 'id'", {"42501", "42601", "0A000"}),
@@ -74,6 +73,7 @@ def test_bad_statement_is_an_error(
 ) -> None:
     if use == "used":
         assert connection.execute("SELECT count(*) FROM mz_tables").fetchone() is not None
+    connection.execute("SET statement_timeout = '2s'")
     with pytest.raises(psycopg.Error) as raised:
         connection.execute(sql.encode())
     assert raised.value.sqlstate in sqlstates, raised.value
