@@ -10,8 +10,7 @@ from core.rows import Row
 from sql.keywords import COLUMN_NAMES, RESERVED, TYPE_OR_FUNCTION_NAMES
 
 KEYWORD_COLUMNS: Final = "word text!, catcode char!, catdesc text!"
-_UNRESERVED: Final = frozenset(
-    """
+_UNRESERVED_WORDS: Final = """
     abort absolute access action add admin after aggregate also alter always asensitive assertion
     assignment at atomic attach attribute backward before begin breadth by cache call called
     cascade cascaded catalog chain characteristics checkpoint class close cluster columns comment
@@ -38,13 +37,12 @@ _UNRESERVED: Final = frozenset(
     truncate trusted type types uescape unbounded uncommitted unencrypted unknown unlisten
     unlogged until update vacuum valid validate validator value varying version view views
     volatile whitespace within without work wrapper write xml year yes zone
-    """.split()
-)
+"""
 _CATEGORIES: Final = (
     ("R", "reserved", RESERVED),
     ("T", "reserved (can be function or type name)", TYPE_OR_FUNCTION_NAMES),
     ("C", "unreserved (cannot be function or type name)", COLUMN_NAMES),
-    ("U", "unreserved", _UNRESERVED),
+    ("U", "unreserved", frozenset(_UNRESERVED_WORDS.split())),
 )
 
 
