@@ -140,9 +140,7 @@ class ThreeStepCommitPoint:
         return await self._oracle.peek_write_ts()
 
     async def _finish(self, proposal: CommitProposal) -> CommitOutcome:
-        await self._oracle.apply_write(
-            proposal.ts, is_catalog_change=proposal.is_catalog_change
-        )
+        await self._oracle.apply_write(proposal.ts, is_catalog_change=proposal.is_catalog_change)
         return Committed()
 
     async def _is_stored(self, proposal: CommitProposal) -> bool:

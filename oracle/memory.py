@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass
 
-from core.clock import Clock
+from core.clock import Clock, wait_for_clock
 from core.ids import MIN_TIMESTAMP, Epoch, Timestamp
-from oracle.oracle import ReadTimestamp, WriteTimestamp, wait_for_clock
+from oracle.oracle import ReadTimestamp, WriteTimestamp
 from persist.consensus import Fence
 from persist.memory import MemoryFences
 

@@ -5,19 +5,15 @@ Rules (`read_ts` and `write_ts` are those of the store, never of a cache):
 - `read_ts` >= every applied write and < every write timestamp handed out later;
 - `apply_write(ts)` is called only once the write at ts is durable;
 - a `read_ts` answer comes from a call that started after it was asked for: no caching.
-- No time is handed out more than `MAX_LEAD_US` past the clock: a caller waits for the clock.
+- No time is handed out more than `core.clock.MAX_LEAD_US` past the clock: a caller waits for the clock.
 """
 
-import asyncio
 from typing import Final, Protocol
 
 import msgspec
 
-from core.clock import Clock
 from core.ids import Epoch, Timestamp
 
-MAX_LEAD_US: Final = 10_000_000
-LONGEST_CLOCK_WAIT_S: Final = 0.1
 DEFAULT_TIMELINE: Final = "epoch_microseconds"
 
 
@@ -55,10 +51,3 @@ class TimestampOracle(Protocol):
     async def apply_write(self, ts: Timestamp, *, is_catalog_change: bool = False) -> None:
         """Let reads see the durable write at `ts`."""
         ...
-
-
-async def wait_for_clock(timestamp: Timestamp, clock: Clock) -> None:
-    """Until `timestamp` is at most `MAX_LEAD_US` ahead of the clock. Time runs ahead only after the
-    clock was set back, or when commits outrun one a microsecond."""
-    while (excess := timestamp - clock() - MAX_LEAD_US) > 0:
-        await asyncio.sleep(min(excess / 1e6, LONGEST_CLOCK_WAIT_S))

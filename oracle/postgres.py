@@ -6,12 +6,12 @@ row is created when the oracle is opened. No operation holds more than one row l
 
 from typing import Final
 
-from core.clock import Clock, system_clock
+from core.clock import Clock, system_clock, wait_for_clock
 from core.errors import DeterminateError, IndeterminateError
 from core.ids import Epoch, Timestamp
 from core.retry import Backoff
 from oracle.metrics import OracleOp
-from oracle.oracle import DEFAULT_TIMELINE, MAX_LEAD_US, ReadTimestamp, WriteTimestamp, wait_for_clock
+from oracle.oracle import DEFAULT_TIMELINE, ReadTimestamp, WriteTimestamp
 from persist.consensus import Fence
 from persist.postgres_consensus import FENCED_CTE, fenced_error
 from persist.postgres_pool import PostgresPool
@@ -51,7 +51,9 @@ class PostgresOracle:
         self._fence = fence
         self._timeline = timeline_key(fence)
         self._clock = clock
-        self._ops = {name: OracleOp(name) for name in ("write_ts", "peek_write_ts", "read_ts", "apply_write")}
+        self._ops = {
+            name: OracleOp(name) for name in ("write_ts", "peek_write_ts", "read_ts", "apply_write")
+        }
 
     async def create(self) -> None:
         """Create the row if this environment has none yet."""
@@ -92,7 +94,9 @@ class PostgresOracle:
                 return tuple(rows[0])
             except IndeterminateError as error:
                 if backoff.is_exhausted:
-                    raise DeterminateError(f"the timestamp oracle does not answer: {error}") from error
+                    raise DeterminateError(
+                        f"the timestamp oracle does not answer: {error}"
+                    ) from error
             await backoff.wait()
 
 

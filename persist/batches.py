@@ -100,6 +100,19 @@ def inline_chunk_batch(chunk: UpdateChunk) -> Batch:
     return Batch((part,), count)
 
 
+async def store_chunk(blob: Blob, prefix: str, chunk: UpdateChunk) -> Batch:
+    """One part holding `chunk`: inline if it is small, else a blob."""
+    batch = inline_chunk_batch(chunk)
+    if batch.size_bytes <= INLINE_LIMIT_BYTES:
+        return batch
+    (part,) = batch.parts
+    key = f"{prefix}{uuid.uuid4().hex}"
+    assert part.inline is not None
+    await blob.set(key, part.inline)
+    stored = BatchPart(None, key, part.size_bytes, part.update_count, part.retraction_count)
+    return Batch((stored,), batch.update_count)
+
+
 class BatchBuilder:
     """Collects rows and spills parts of at most about `part_limit_bytes` to the blob store; a batch
     that stays under `inline_limit_bytes` needs no blob at all.

@@ -87,9 +87,7 @@ class Consensus(Protocol):
         ...
 
 
-async def settle_compare_and_set(
-    consensus: Consensus, changes: Sequence[CompareAndSet]
-) -> bool:
+async def settle_compare_and_set(consensus: Consensus, changes: Sequence[CompareAndSet]) -> bool:
     """Append all or nothing, never answering "perhaps": an indeterminate outcome is settled by
     repeating the same bytes at the same seqnos until an answer is determinate. The data must hold a
     nonce, so that finding it in the log proves our own success.

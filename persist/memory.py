@@ -4,7 +4,6 @@ simulations. Everything happens in one step of the event loop, so it is atomic."
 from collections.abc import Sequence
 
 
-
 from core.errors import DeterminateError, FencedError
 from core.ids import ShardId
 from persist.blob import LIST_LIMIT

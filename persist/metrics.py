@@ -36,9 +36,7 @@ TXN_OP_SECONDS: Final = Histogram(
 UNAPPLIED_COMMITS: Final = Gauge(
     "mz_txn_unapplied_commits", "Commits not yet applied to their data shards."
 )
-COMPACTED_UPDATES: Final = Counter(
-    "mz_persist_compacted_updates", "Updates read by compaction."
-)
+COMPACTED_UPDATES: Final = Counter("mz_persist_compacted_updates", "Updates read by compaction.")
 DELETED_PARTS: Final = Counter(
     "mz_persist_gc_deleted_parts", "Blobs deleted by garbage collection and sweeps."
 )

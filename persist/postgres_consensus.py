@@ -24,8 +24,7 @@ from persist.postgres_pool import AbortedError, PostgresPool
 VACUUM_AFTER_DELETIONS: Final = 4_000
 
 FENCED_CTE: Final = (
-    "fenced AS MATERIALIZED ("
-    "SELECT 1 FROM fence WHERE environment = $1 AND epoch = $2 FOR SHARE)"
+    "fenced AS MATERIALIZED (SELECT 1 FROM fence WHERE environment = $1 AND epoch = $2 FOR SHARE)"
 )
 _HEAD: Final = """
 SELECT c.sequence_number, c.data FROM consensus c
@@ -167,9 +166,7 @@ class PostgresConsensus:
     async def truncate(self, shard: ShardId, seqno: int) -> int:
         fence = self._require_fence()
         with external_op("consensus_truncate"):
-            rows = await self._pool.write(
-                _TRUNCATE, fence.environment, fence.epoch, shard, seqno
-            )
+            rows = await self._pool.write(_TRUNCATE, fence.environment, fence.epoch, shard, seqno)
         self._check_fenced(rows[0][0])
         if not rows[0][1]:
             raise DeterminateError(f"cannot truncate {shard} past its head to {seqno}")

@@ -134,10 +134,7 @@ class TxnsState:
     def referenced_keys(self) -> set[str]:
         """Every blob that commits not yet tidied refer to."""
         return {
-            key
-            for record in self._commits
-            for write in record.writes
-            for key in write.batch.keys
+            key for record in self._commits for write in record.writes for key in write.batch.keys
         }
 
     def _restore(self, base: TxnsBase) -> None:

@@ -1,0 +1,168 @@
+"""Keeping data shards small: one task that merges batches, expires leases and deletes garbage.
+
+A shard is looked at after an append to it, and again each `REVISIT_S` while something waits for time:
+for the since to pass what could then be merged, for a lease to run out, for garbage to come of age.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Callable
+from typing import Final
+
+import msgspec
+import structlog
+
+from core.clock import Clock
+from core.errors import DeterminateError, FencedError, IndeterminateError
+from core.ids import MIN_TIMESTAMP, ShardId, Timestamp
+from persist.batches import MissingPartError, part_prefix
+from persist.compaction import awaits_since, plan_merge, run_merge
+from persist.garbage import collect_garbage, sweep_orphans
+from persist.handles import CONTROLLER_READER
+from persist.location import PersistLocation
+from persist.machine import Machine, RefusedError
+from persist.metrics import COMMAND_SECONDS, Timed
+from persist.shard_state import DowngradeCritical, ExpireLeased
+from persist.txn_apply import MachineCache
+from persist.txns_state import TxnsState
+
+REVISIT_S: Final = 1.0
+GARBAGE_GRACE_US: Final = 30_000_000
+MERGES_PER_VISIT: Final = 16
+
+SinceProvider = Callable[[ShardId], Timestamp]
+
+_log: Final = structlog.get_logger(__name__)
+
+
+class Maintenance:
+    """See the module docstring. `since_provider` is asked only when there is something to free."""
+
+    def __init__(
+        self,
+        location: PersistLocation,
+        state: TxnsState,
+        machines: MachineCache,
+        epoch: int,
+        clock: Clock,
+        garbage_grace_us: int = GARBAGE_GRACE_US,
+    ) -> None:
+        self.since_provider: SinceProvider = lambda shard: MIN_TIMESTAMP
+        self._location = location
+        self._state = state
+        self._machines = machines
+        self._epoch = epoch
+        self._clock = clock
+        self._garbage_grace_us = garbage_grace_us
+        self._due: dict[ShardId, None] = {}
+        self._later: dict[ShardId, None] = {}
+        self._seen_garbage: dict[str, int] = {}
+        self._wake = asyncio.Event()
+
+    def notice(self, shard: ShardId) -> None:
+        """`shard` has changed."""
+        self._due[shard] = None
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Maintain until cancelled. Raises FencedError."""
+        await self._sweep()
+        while True:
+            await self._wait()
+            while self._due:
+                shard = next(iter(self._due))
+                del self._due[shard]
+                try:
+                    if not await self.visit(shard):
+                        self._later[shard] = None
+                except FencedError:
+                    raise
+                except (DeterminateError, IndeterminateError) as error:
+                    _log.warning("maintenance_failed", shard=shard, error=str(error))
+                    self._machines.forget(shard)
+                    self._later[shard] = None
+
+    async def visit(self, shard: ShardId) -> bool:
+        """Do what can be done for `shard` now; whether nothing waits for time."""
+        machine = await self._machines.get(shard)
+        if not machine.exists:
+            return True
+        for _ in range(MERGES_PER_VISIT):
+            if not await self._merge(machine):
+                break
+        now = self._clock()
+        overdue = tuple(
+            name for name, lease in machine.state.leased.items() if lease.expires_at < now
+        )
+        if overdue:
+            await machine.apply(ExpireLeased(overdue))
+        await self._collect(machine, now)
+        state = machine.state
+        return not (state.garbage or state.leased or awaits_since(state))
+
+    async def _merge(self, machine: Machine) -> bool:
+        """Do one merge; whether there was one to do."""
+        state = machine.state
+        if state.is_tombstone:
+            return False
+        since = min(self.since_provider(machine.shard), state.leased_since)
+        plan = plan_merge(state, since)
+        if plan is None:
+            return False
+        prefix = part_prefix(machine.shard, self._epoch)
+        with Timed(COMMAND_SECONDS, "compaction"):
+            try:
+                merge = await run_merge(self._location.blob, plan, prefix)
+            except MissingPartError:
+                await machine.fetch()  # somebody else merged meanwhile
+                return True
+        if plan.since > state.since:
+            downgrade = DowngradeCritical(CONTROLLER_READER, self._epoch, plan.since)
+            merge = msgspec.structs.replace(merge, downgrade=downgrade)
+        try:
+            await machine.apply(merge)
+        except RefusedError as error:
+            _log.info("merge_refused", shard=machine.shard, error=str(error))
+            old = state.keys
+            new = [key for batch in merge.added for key in batch.batch.keys if key not in old]
+            await self._location.blob.delete(new)
+            await machine.fetch()
+        return True
+
+    async def _collect(self, machine: Machine, now: int) -> None:
+        for item in machine.state.garbage:
+            self._seen_garbage.setdefault(item.key, now)
+        ripe = tuple(
+            item
+            for item in machine.state.collectible
+            if now - self._seen_garbage[item.key] >= self._garbage_grace_us
+        )
+        if ripe:
+            await collect_garbage(machine, self._location.blob, ripe)
+            for item in ripe:
+                self._seen_garbage.pop(item.key, None)
+
+    async def _sweep(self) -> None:
+        try:
+            deleted = await sweep_orphans(
+                self._location.consensus,
+                self._location.blob,
+                self._epoch,
+                self._state.referenced_keys(),
+            )
+            _log.info("orphans_swept", deleted=deleted)
+        except FencedError:
+            raise
+        except (DeterminateError, IndeterminateError) as error:
+            _log.warning("sweep_failed", error=str(error))  # the next boot sweeps again
+
+    async def _wait(self) -> None:
+        if self._later:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(REVISIT_S):
+                    await self._wake.wait()
+            self._due.update(self._later)
+            self._later.clear()
+        else:
+            await self._wake.wait()
+        self._wake.clear()
