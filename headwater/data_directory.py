@@ -1,11 +1,16 @@
 """The data directory of a server: one server at most runs on it, and its address is known."""
 
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from headwater.directory_lock import DirectoryLock, LockedError, read_note
 from headwater.settings import BoundAddresses, ListenAddress
+
+LOCK_ATTEMPTS: Final = 6
+LOCK_RETRY_S: Final = 0.1
 
 
 class DataDirectoryError(Exception):
@@ -29,7 +34,7 @@ class DataDirectory:
         self.path = path.absolute()
         try:
             self.path.mkdir(parents=True, exist_ok=True)
-            self._lock = DirectoryLock(self.path / "lock")
+            self._lock = _lock_patiently(self.path / "lock")
         except LockedError as error:
             raise DataDirectoryError(_already_running(self.path, _parse(error.note))) from error
         except OSError as error:
@@ -45,6 +50,16 @@ class DataDirectory:
     def release(self) -> None:
         """Let another server have the directory."""
         self._lock.release()
+
+
+def _lock_patiently(path: Path) -> DirectoryLock:
+    """Take the lock, waiting a moment for a holder that was killed and is not quite gone."""
+    for _ in range(LOCK_ATTEMPTS - 1):
+        try:
+            return DirectoryLock(path)
+        except LockedError:
+            time.sleep(LOCK_RETRY_S)
+    return DirectoryLock(path)
 
 
 def find_running_server(path: Path) -> RunningServer | None:

@@ -42,8 +42,9 @@ READY_POLL_S: Final = 0.005
 FAST_STOP_S: Final = 3.0
 IMMEDIATE_STOP_S: Final = 1.0
 RESTART_DELAYS_S: Final = (0.0, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
-SHARED_MEMORY_WAIT_S: Final = 15.0
+PREDECESSOR_WAIT_S: Final = 15.0
 _STATUS_LINE: Final = 7  # of postmaster.pid, counted from 0
+_PREDECESSOR_WORDS: Final = ("shared memory block", '"postmaster.pid" already exists')
 _SETTINGS: Final[Mapping[str, str]] = {
     "listen_addresses": "",
     "unix_socket_permissions": "0700",
@@ -80,8 +81,8 @@ class DirectoryInUseError(EmbeddedPostgresError):
     """Another process runs a server on the directory."""
 
 
-class _SharedMemoryInUseError(EmbeddedPostgresError):
-    """Backends of a killed postmaster have not ended yet."""
+class _PredecessorEndingError(EmbeddedPostgresError):
+    """A killed postmaster, or its backends, have not quite ended yet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,6 +177,8 @@ class EmbeddedPostgres:
                 await self._supervisor
             self._supervisor = None
         await self._end_postmaster()
+        if not self._socket_directory.is_relative_to(self._directory):
+            shutil.rmtree(self._socket_directory, ignore_errors=True)
         self._lock.release()
 
     async def _boot(self) -> None:
@@ -232,11 +235,11 @@ class EmbeddedPostgres:
 
     async def _run_postmaster(self) -> None:
         """Start the postmaster; waits for the backends of a killed one, which end by themselves."""
-        deadline = asyncio.get_running_loop().time() + SHARED_MEMORY_WAIT_S
+        deadline = asyncio.get_running_loop().time() + PREDECESSOR_WAIT_S
         while True:
             try:
                 return await self._start_postmaster()
-            except _SharedMemoryInUseError:
+            except _PredecessorEndingError:
                 if asyncio.get_running_loop().time() > deadline:
                     raise
                 await asyncio.sleep(0.1)
@@ -262,8 +265,8 @@ class EmbeddedPostgres:
         while not self._is_ready(self._postmaster.pid):
             if await self._postmaster.wait(READY_POLL_S) is not None:
                 said = _tail(log_path, log_start)
-                if "shared memory block" in said:
-                    raise _SharedMemoryInUseError(said)
+                if any(words in said for words in _PREDECESSOR_WORDS):
+                    raise _PredecessorEndingError(said)
                 raise EmbeddedPostgresError(f"PostgreSQL ended while it started:\n{said}")
             if asyncio.get_running_loop().time() > deadline:
                 await self._end_postmaster()
@@ -301,6 +304,7 @@ class EmbeddedPostgres:
                 delay_s = RESTART_DELAYS_S[min(attempt, len(RESTART_DELAYS_S) - 1)]
                 await asyncio.sleep(delay_s)
                 try:
+                    await orphaned_postgres.stop_backends(self._data)
                     await self._run_postmaster()
                 except (EmbeddedPostgresError, OSError) as error:
                     _log.error("embedded PostgreSQL does not start", error=str(error))
