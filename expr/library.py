@@ -1,1 +1,7 @@
 """Importing this module fills the registry with every function, operator, aggregate and cast."""
+
+import expr.functions.arithmetic
+import expr.functions.casts
+import expr.functions.comparison
+import expr.functions.logic
+import expr.functions.type_names  # noqa: F401

@@ -10,11 +10,13 @@ meaning: plans name functions by them.
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from functools import partial
-from typing import Any
+from functools import lru_cache, partial
+from typing import Any, Final
 
 from core.sql_types import TYPES_BY_NAME, Column, SqlType
 from expr.scalar import EvaluationContext
+
+MAX_DERIVED_FUNCTIONS: Final = 4096
 
 
 class FunctionKind(StrEnum):
@@ -88,6 +90,7 @@ class Cast:
 _functions: dict[str, Function] = {}
 _by_name: dict[str, list[Function]] = {}
 _casts: dict[tuple[int, int], Cast] = {}
+_derivations: list[Callable[[str], Function | None]] = []
 
 
 def register(function: Function) -> None:
@@ -172,9 +175,24 @@ def register_cast(cast: Cast) -> None:
     _casts[key] = cast
 
 
+def register_derivation(derive: Callable[[str], Function | None]) -> None:
+    """Add a rule that makes functions from ids that are not registered (casts of arrays, say)."""
+    _derivations.append(derive)
+
+
 def function_by_id(function_id: str) -> Function:
-    """The function of that id. Raises KeyError for an id that no registered function has."""
-    return _functions[function_id]
+    """The function of that id. Raises KeyError for an id that no function has."""
+    function = _functions.get(function_id)
+    return _derived(function_id) if function is None else function
+
+
+@lru_cache(maxsize=MAX_DERIVED_FUNCTIONS)
+def _derived(function_id: str) -> Function:
+    for derive in _derivations:
+        function = derive(function_id)
+        if function is not None:
+            return function
+    raise KeyError(function_id)
 
 
 def functions_named(name: str) -> tuple[Function, ...]:
