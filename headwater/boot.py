@@ -91,7 +91,7 @@ async def run(
     supervisor = Supervisor()
     try:
         async with _open(settings, supervisor) as addresses:
-            # What was loaded so far lives as long as the process: the collector need not look at it.
+            # What was loaded so far lives as long as the process: no need to collect it.
             gc.collect()
             gc.freeze()
             announce(addresses)
