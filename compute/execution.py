@@ -1,0 +1,143 @@
+"""What one execution of a query carries: its time, its inputs, its memory, its chunks.
+
+An operator's `run` is a generator of chunks. Every `next()` does a bounded amount of work (about one
+chunk of input), so whoever drives the generator can stop between any two steps: a step without
+output yields `NO_ROWS`. A rendered operator tree holds no state of an execution and may be run by
+many at once; dropping the generator is all it takes to cancel one.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from sys import getsizeof
+from typing import Final, NamedTuple, Protocol
+
+from core.errors import OUT_OF_MEMORY, SqlError
+from core.ids import GlobalId, Timestamp
+from core.rows import Row
+from core.sql_types import SqlType
+
+CHUNK_ROWS: Final = 1024
+CHARGE_SAMPLE: Final = 8
+
+
+class Chunk(NamedTuple):
+    """Rows with their multiplicities; `diffs` None means that each occurs once."""
+
+    rows: list[Row]
+    diffs: list[int] | None
+
+
+NO_ROWS: Final = Chunk([], None)
+Chunks = Iterator[Chunk]
+
+
+class Operator(Protocol):
+    """A rendered relation: it can be run at any time, on any number of executions at once."""
+
+    def run(self, execution: "Execution") -> Chunks:
+        """The relation's rows, in chunks. Raises SqlError while iterated."""
+        ...
+
+
+class TableReader(Protocol):
+    """A collection's contents at the execution's time."""
+
+    @property
+    def row_count(self) -> int:
+        """How many rows a scan will give, for choosing join orders."""
+        ...
+
+    def scan(self, columns: tuple[int, ...] | None) -> Iterator[list[Row]]:
+        """The rows in chunks of at most CHUNK_ROWS; only `columns` of them if given."""
+        ...
+
+
+class MemoryBudget:
+    """Counts what the operators of one query keep, and stops the query that keeps too much.
+
+    The size of rows is estimated from samples: it bounds memory, it does not measure it.
+    """
+
+    __slots__ = ("limit_bytes", "used_bytes")
+
+    def __init__(self, limit_bytes: int) -> None:
+        self.limit_bytes = limit_bytes
+        self.used_bytes = 0
+
+    def charge(self, size_bytes: int) -> None:
+        """Raises SqlError 53200 when more is kept than the query may."""
+        self.used_bytes += size_bytes
+        if self.used_bytes > self.limit_bytes:
+            raise SqlError(
+                OUT_OF_MEMORY,
+                "out of memory",
+                detail=f"The query needs more than its limit of {self.limit_bytes} bytes.",
+                hint="Make the query read or keep less.",
+            )
+
+    def charge_rows(self, rows: Sequence[Row], overhead_bytes: int = 16) -> None:
+        """Charge for keeping `rows`, each with `overhead_bytes` on top."""
+        if rows:
+            sample = rows[:: len(rows) // CHARGE_SAMPLE + 1]
+            size = sum(map(_row_size, sample)) // len(sample)
+            self.charge((size + overhead_bytes) * len(rows))
+
+    def release(self, size_bytes: int) -> None:
+        self.used_bytes -= size_bytes
+
+
+class Execution:
+    """One run of a rendered query."""
+
+    __slots__ = ("as_of", "budget", "locals", "tables")
+
+    def __init__(
+        self,
+        as_of: Timestamp,
+        tables: dict[GlobalId, TableReader],
+        budget: MemoryBudget,
+    ) -> None:
+        self.as_of = as_of
+        self.tables = tables
+        self.budget = budget
+        self.locals: dict[int, list[Chunk]] = {}
+
+
+def row_chunks(rows: list[Row]) -> Chunks:
+    """`rows` in chunks."""
+    if len(rows) <= CHUNK_ROWS:
+        if rows:
+            yield Chunk(rows, None)
+        return
+    for start in range(0, len(rows), CHUNK_ROWS):
+        yield Chunk(rows[start : start + CHUNK_ROWS], None)
+
+
+def weighted_chunks(rows: list[Row], diffs: list[int]) -> Chunks:
+    """`rows` with `diffs` in chunks."""
+    for start in range(0, len(rows), CHUNK_ROWS):
+        stop = start + CHUNK_ROWS
+        part = diffs[start:stop]
+        yield Chunk(rows[start:stop], None if part.count(1) == len(part) else part)
+
+
+def repeated(chunk: Chunk) -> list[Row]:
+    """The chunk's rows, each as often as it occurs. For chunks without negative diffs."""
+    if chunk.diffs is None:
+        return chunk.rows
+    return [row for row, diff in zip(chunk.rows, chunk.diffs, strict=True) for _ in range(diff)]
+
+
+def evaluate_all(operator: Operator, execution: Execution) -> list[tuple[Row, int]]:
+    """Every row with its multiplicity, unconsolidated: for small inputs and tests."""
+    result: list[tuple[Row, int]] = []
+    for rows, diffs in operator.run(execution):
+        result.extend(zip(rows, diffs if diffs is not None else [1] * len(rows), strict=True))
+    return result
+
+
+RowFunction = Callable[[Row], Row]
+Types = tuple[SqlType, ...]
+
+
+def _row_size(row: Row) -> int:
+    return getsizeof(row) + sum(map(getsizeof, row))

@@ -1,0 +1,1 @@
+"""The row engine's operators, one idea a module."""
