@@ -28,6 +28,7 @@ MAX_PARAMETERS: Final = 65_535
 IDLE_TIMEOUT_S: Final = 75.0  # also bounds the time that a request's header may take
 BODY_TIMEOUT_S: Final = 60.0
 SHUTDOWN_TIMEOUT_S: Final = 1.0
+LINGER_S: Final = 1.0  # for what a client still sends after an early answer
 ROWS_PER_SLICE: Final = 500
 
 JsonResult = Mapping[str, object]
@@ -87,6 +88,7 @@ async def serve(host: str, port: int, dependencies: HttpDependencies) -> HttpSer
             max_line_size=MAX_HEADER_BYTES,
             max_field_size=MAX_HEADER_BYTES,
             max_headers=MAX_HEADERS,
+            lingering_time=LINGER_S,
             access_log=None,
         ),
         shutdown_timeout=SHUTDOWN_TIMEOUT_S,
@@ -133,6 +135,7 @@ class _Connection(web.RequestHandler):
             message = "malformed request"
         _requests.labels(path="other", status=str(status)).inc()
         response = _text(status, message)
+        _add_common_headers(response)
         response.force_close()
         return response
 
@@ -156,9 +159,7 @@ class _Handlers:
         response = await self._respond(request)
         path = request.path if request.path in self._routes else "other"
         _requests.labels(path=path, status=str(response.status)).inc()
-        response.headers["Server"] = f"headwater/{VERSION}"
-        response.headers["Cache-Control"] = "no-store"
-        response.headers["X-Content-Type-Options"] = "nosniff"
+        _add_common_headers(response)
         return response
 
     async def _respond(self, request: web.BaseRequest) -> web.StreamResponse:
@@ -272,6 +273,12 @@ async def _encode_results(results: Sequence[JsonResult]) -> bytes:
             await asyncio.sleep(0)
         document += b"]" + (b"}" if rest == b"{}" else b"," + rest[1:])
     return bytes(document + b"]}")
+
+
+def _add_common_headers(response: web.StreamResponse) -> None:
+    response.headers["Server"] = f"headwater/{VERSION}"
+    response.headers["Cache-Control"] = "no-store"
+    response.headers["X-Content-Type-Options"] = "nosniff"
 
 
 def _text(status: int, message: str, headers: Mapping[str, str] | None = None) -> web.Response:

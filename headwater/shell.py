@@ -2,10 +2,12 @@
 
 Statements end with a semicolon and go to the server as they are, by the simple protocol, so that
 several in one go form one implicit transaction, as in psql. Values are shown in the server's own
-text form. Deliberately absent: backslash commands (use SHOW and the system catalogs) and COPY
-from or to the terminal (use psql).
+text form. COPY works on standard input and output. Deliberately absent: backslash commands (use
+SHOW and the system catalogs).
 """
 
+import contextlib
+import re
 import shutil
 import subprocess
 import sys
@@ -31,6 +33,8 @@ from headwater.version import VERSION
 
 CONNECT_TIMEOUT_S: Final = 10
 HISTORY_FILE: Final = Path(".headwater_history")
+COPY_CHUNK_CHARACTERS: Final = 65_536
+_COPY: Final = re.compile(r"\s*copy\b", re.IGNORECASE)
 _QUIT: Final = frozenset({"\\q", "exit", "quit", "exit;", "quit;"})
 _HELP: Final = """\
 Type SQL, end it with a semicolon. Some to start with:
@@ -62,7 +66,7 @@ def run_shell(target: ShellTarget, commands: Sequence[str]) -> int:
             err=True,
         )
         return 2
-    with connection:
+    with contextlib.closing(connection):  # psycopg's own `with` would commit
         connection.add_notice_handler(
             lambda notice: click.echo(f"{notice.severity}: {notice.message_primary}", err=True)
         )
@@ -141,6 +145,8 @@ def _prompt_session() -> "PromptSession[str]":
 def _execute(connection: "psycopg.Connection[tuple[object, ...]]", text: str) -> bool:
     """Run a text of one or more statements and print their results; False if one failed."""
     try:
+        if _COPY.match(text):
+            return _copy(connection, text)
         cursor = connection.execute(text.encode(), prepare=False)
         while True:
             _print_result(cursor.pgresult)
@@ -151,7 +157,27 @@ def _execute(connection: "psycopg.Connection[tuple[object, ...]]", text: str) ->
         return False
     except psycopg.Error as error:
         click.echo(_describe(error, text), err=True)
+        if connection.info.transaction_status == pq.TransactionStatus.ACTIVE:
+            connection.close()  # a COPY among other statements: there is no way back
         return False
+
+
+def _copy(connection: "psycopg.Connection[tuple[object, ...]]", text: str) -> bool:
+    """Run one COPY statement on standard input or output."""
+    cursor = connection.cursor()
+    with cursor.copy(text.encode()) as copy:
+        result = cursor.pgresult
+        if result is not None and result.status == pq.ExecStatus.COPY_IN:
+            while chunk := sys.stdin.read(COPY_CHUNK_CHARACTERS):
+                copy.write(chunk)
+            is_input = True
+        else:
+            for data in copy:
+                click.echo(bytes(data), nl=False)
+            is_input = False
+    if is_input:
+        click.echo(f"COPY {cursor.rowcount}")
+    return True
 
 
 def _describe(error: psycopg.Error, text: str) -> str:
