@@ -24,5 +24,5 @@ def system_clock() -> int:
 async def wait_for_clock(timestamp: Timestamp, clock: Clock) -> None:
     """Until `timestamp` is at most `MAX_LEAD_US` ahead of the clock. Virtual time runs ahead only
     after the clock was set back, or when commits outrun one a microsecond."""
-    while (excess := timestamp - clock() - MAX_LEAD_US) > 0:
+    while (excess := timestamp - clock() - MAX_LEAD_US) > 0:  # noqa: ASYNC110
         await asyncio.sleep(min(excess / 1e6, LONGEST_WAIT_S))

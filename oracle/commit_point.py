@@ -17,7 +17,7 @@ from core.ids import Timestamp
 from oracle.metrics import OracleOp
 from oracle.oracle import TimestampOracle
 from oracle.postgres import timeline_key
-from persist.commit_point import Committed, CommitOutcome, CommitProposal, CommitRejected
+from persist.commit_point import CommitOutcome, CommitProposal, CommitRejected, Committed
 from persist.consensus import CompareAndSet, Consensus, Fence
 from persist.metrics import external_op
 from persist.postgres_consensus import FENCED_CTE, fenced_error
@@ -99,9 +99,10 @@ class PostgresCommitPoint:
 
     async def _standing(self, proposal: CommitProposal, is_fenced: bool) -> CommitOutcome:
         with external_op("commit_standing"):
-            ((is_stored, seqno, write_ts),) = await self._pool.read(  # type: ignore[misc]
+            rows = await self._pool.read(
                 _STANDING, proposal.shard, proposal.seqno, proposal.data, self._timeline
             )
+        is_stored, seqno, write_ts = rows[0]
         if is_stored:
             return Committed()  # the success of an earlier attempt whose answer was lost
         if is_fenced:
@@ -110,8 +111,8 @@ class PostgresCommitPoint:
 
 
 class ThreeStepCommitPoint:
-    """Implements `CommitPoint` for an oracle and a consensus that share nothing: check the time, set
-    the head, apply the time. Only one committer may propose, which the fence sees to."""
+    """Implements `CommitPoint` for an oracle and a consensus that share nothing: check the time,
+    set the head, apply the time. Only one committer may propose, which the fence sees to."""
 
     def __init__(self, consensus: Consensus, oracle: TimestampOracle) -> None:
         self._consensus = consensus

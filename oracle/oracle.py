@@ -2,10 +2,10 @@
 
 Rules (`read_ts` and `write_ts` are those of the store, never of a cache):
 
-- `read_ts` >= every applied write and < every write timestamp handed out later;
-- `apply_write(ts)` is called only once the write at ts is durable;
-- a `read_ts` answer comes from a call that started after it was asked for: no caching.
-- No time is handed out more than `core.clock.MAX_LEAD_US` past the clock: a caller waits for the clock.
+- `read_ts` >= every applied write and < every write timestamp handed out later; - `apply_write(ts)`
+is called only once the write at ts is durable; - a `read_ts` answer comes from a call that started
+after it was asked for: no caching. - No time is handed out more than `core.clock.MAX_LEAD_US` past
+the clock: a caller waits for the clock.
 """
 
 from typing import Final, Protocol

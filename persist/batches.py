@@ -34,8 +34,8 @@ class UpdateChunk(msgspec.Struct, array_like=True):
 
 
 class BatchPart(msgspec.Struct, frozen=True, array_like=True):
-    """One encoded chunk: exactly one of `inline` and `key` (a blob) is set. `retraction_count` is how
-    many of its updates have a negative diff."""
+    """One encoded chunk: exactly one of `inline` and `key` (a blob) is set. `retraction_count` is
+    how many of its updates have a negative diff."""
 
     inline: bytes | None
     key: str | None

@@ -1,8 +1,8 @@
 """The blob store: immutable values by key, for batch parts too large to stand in consensus.
 
 A key is written once and never changed; deleting a missing key is no error. Keys are
-`{shard}/{epoch}/{unique}` (see `persist.batches.part_prefix`), so that a shard's parts can be listed
-and parts of fenced writers told apart.
+`{shard}/{epoch}/{unique}` (see `persist.batches.part_prefix`), so that a shard's parts can be
+listed and parts of fenced writers told apart.
 """
 
 from typing import Final, Protocol

@@ -13,8 +13,8 @@ from core.ids import ShardId, Timestamp
 
 
 class CommitProposal(msgspec.Struct, frozen=True):
-    """Append `data` at `seqno` = the head's + 1 and move write_ts and read_ts to `ts`; also the time
-    of the last catalog change if `is_catalog_change`. `data` embeds `ts` and a nonce."""
+    """Append `data` at `seqno` = the head's + 1 and move write_ts and read_ts to `ts`; also the
+    time of the last catalog change if `is_catalog_change`. `data` embeds `ts` and a nonce."""
 
     shard: ShardId
     expected_seqno: int | None

@@ -1,12 +1,13 @@
 """Compaction: what to merge (a pure decision) and how (a merge in small slices).
 
-Merging advances times to the since, adds up updates of the same row and time, and drops what cancels.
-It is worth its cost in three cases: many batches of one size (each level is merged by the fan-in, as
-in a log-structured merge tree), too many bytes inline, or so many retractions that half the updates
-may cancel. Full-sized parts without retractions are never rewritten.
+Merging advances times to the since, adds up updates of the same row and time, and drops what
+cancels. It is worth its cost in three cases: many batches of one size (each level is merged by the
+fan-in, as in a log-structured merge tree), too many bytes inline, or so many retractions that half
+the updates may cancel. Full-sized parts without retractions are never rewritten.
 
-A merge reads at most `FAN_IN` streams at once, a stream being a sorted batch or one part of an unsorted
-one, so memory is bounded by parts and not by tables; a larger merge happens in several rounds.
+A merge reads at most `FAN_IN` streams at once, a stream being a sorted batch or one part of an
+unsorted one, so memory is bounded by parts and not by tables; a larger merge happens in several
+rounds.
 """
 
 import asyncio

@@ -39,7 +39,7 @@ class FileBlob:
 
     async def list(self, prefix: str, after: str = "", limit: int = LIST_LIMIT) -> list[str]:
         with external_op("blob_list"):
-            return await asyncio.to_thread(self._list, prefix, after, limit)
+            return await asyncio.to_thread(_list, self._directory, prefix, after, limit)
 
     def _path(self, key: str) -> Path:
         path = self._directory / key
@@ -47,18 +47,16 @@ class FileBlob:
             raise ValueError(f"invalid blob key {key!r}")
         return path
 
-    def _list(self, prefix: str, after: str, limit: int) -> list[str]:
-        # Only the directory that holds the prefix is walked.
-        base = self._directory / prefix.rpartition("/")[0]
-        found: list[str] = []
-        for directory, _, names in os.walk(base):
-            for name in names:
-                if name.endswith(_TEMPORARY_SUFFIX):
-                    continue
-                key = os.path.relpath(os.path.join(directory, name), self._directory)
-                if key.startswith(prefix) and key > after:
-                    found.append(key)
-        return sorted(found)[:limit]
+
+def _list(root: Path, prefix: str, after: str, limit: int) -> list[str]:
+    # Only the directory that holds the prefix is walked.
+    found: list[str] = []
+    for directory, _, names in os.walk(root / prefix.rpartition("/")[0]):
+        for name in names:
+            key = (Path(directory) / name).relative_to(root).as_posix()
+            if key.startswith(prefix) and key > after and not name.endswith(_TEMPORARY_SUFFIX):
+                found.append(key)
+    return sorted(found)[:limit]
 
 
 def _read(path: Path) -> bytes | None:

@@ -1,9 +1,9 @@
 """Deleting blobs nobody refers to: a shard's own garbage, and orphans of fenced writers.
 
-A shard's garbage is listed in its state, so a crash loses none of it; it is deleted first and crossed
-off afterwards. Orphans are parts uploaded by a process that ended before committing them: a part is
-one if it was written under an earlier epoch (its key says so, and that epoch can commit no more) and
-neither the shard nor any commit not yet tidied refers to it.
+A shard's garbage is listed in its state, so a crash loses none of it; it is deleted first and
+crossed off afterwards. Orphans are parts uploaded by a process that ended before committing them: a
+part is one if it was written under an earlier epoch (its key says so, and that epoch can commit no
+more) and neither the shard nor any commit not yet tidied refers to it.
 """
 
 from typing import Final

@@ -6,7 +6,7 @@ txn-wal: their writer is `persist.txn_wal`, their reader `persist.txn_reader`.
 
 import asyncio
 import uuid
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from typing import Final
 
 from core.clock import Clock, system_clock
@@ -122,7 +122,7 @@ class LeasedReader:
         """Prolong the lease. Raises RefusedError if it has expired."""
         await self._machine.apply(HeartbeatLeased(self._id, self._clock() + LEASE_US, since))
 
-    async def snapshot(self, as_of: Timestamp) -> AsyncIterator[UpdateChunk]:
+    async def snapshot(self, as_of: Timestamp) -> AsyncGenerator[UpdateChunk, None]:
         """The updates of the held state through `as_of`, which must be below its upper."""
         check_since(self.state, as_of)
         renew_at = self._clock() + LEASE_US // 3
@@ -185,7 +185,8 @@ async def open_leased_reader(
 async def snapshot(
     location: PersistLocation, shard: ShardId, as_of: Timestamp
 ) -> AsyncIterator[UpdateChunk]:
-    """The updates through `as_of`, unprotected by any lease. Raises SinceError, MissingPartError."""
+    """The updates through `as_of`, unprotected by any lease. Raises SinceError,
+    MissingPartError."""
     state = await Machine(shard, location.consensus).fetch()
     check_since(state, as_of)
     async for chunk in read_state(location.blob, state, as_of):
@@ -223,8 +224,8 @@ async def listen(
 
 
 async def finalize_shard(location: PersistLocation, shard: ShardId) -> None:
-    """Destroy a shard: tombstone, blobs, log. May be repeated after a crash at any point. For a data
-    shard of the txn-wal wait first until its forgetting is tidied."""
+    """Destroy a shard: tombstone, blobs, log. May be repeated after a crash at any point. For a
+    data shard of the txn-wal wait first until its forgetting is tidied."""
     machine = Machine(shard, location.consensus)
     await machine.fetch()
     if machine.exists:

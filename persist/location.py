@@ -70,9 +70,8 @@ async def claim_environment(
         await create_tables(pool)
         with external_op("claim_environment"):
             # Safe to repeat after a lost answer: an epoch may be skipped, never shared.
-            ((epoch, txns_shard, catalog_shard),) = await pool.read(  # type: ignore[misc]
-                _CLAIM, environment, new_shard_id(), new_shard_id()
-            )
+            rows = await pool.read(_CLAIM, environment, new_shard_id(), new_shard_id())
+        epoch, txns_shard, catalog_shard = rows[0]
         return EnvironmentClaim(
             Fence(environment, int(epoch)), ShardId(txns_shard), ShardId(catalog_shard)
         )

@@ -1,8 +1,9 @@
 """One shard as a process sees it: a cached state, moved by commands through compare-and-set.
 
 A command on a fresh cached state costs exactly one round trip. On a mismatch the entries since are
-fetched and the command is decided again, a bounded number of times. Now and then an entry carries the
-whole state before it, and the log is truncated below, so that opening a shard reads a bounded log.
+fetched and the command is decided again, a bounded number of times. Now and then an entry carries
+the whole state before it, and the log is truncated below, so that opening a shard reads a bounded
+log.
 """
 
 import asyncio
@@ -54,7 +55,8 @@ class RefusedError(DeterminateError):
 
 
 class Prepared(msgspec.Struct, frozen=True):
-    """A command decided on the cached state: what to set, and the state and answer if that works."""
+    """A command decided on the cached state: what to set, and the state and answer if that
+    works."""
 
     change: CompareAndSet
     state: ShardState
@@ -138,9 +140,7 @@ class Machine:
         has_base = self._entries_since_base >= ENTRIES_PER_ROLLUP
         entry = ShardEntry(uuid.uuid4().bytes, outcome.diff, state if has_base else None)
         seqno = state.seqno + 1
-        change = CompareAndSet(
-            self.shard, state.seqno if state.seqno else None, seqno, _ENCODER.encode(entry)
-        )
+        change = CompareAndSet(self.shard, state.seqno or None, seqno, _ENCODER.encode(entry))
         return Prepared(change, apply_diff(state, seqno, outcome.diff), outcome.result, has_base)
 
     async def accept(self, prepared: Prepared) -> None:

@@ -1,7 +1,8 @@
 """Keeping data shards small: one task that merges batches, expires leases and deletes garbage.
 
-A shard is looked at after an append to it, and again each `REVISIT_S` while something waits for time:
-for the since to pass what could then be merged, for a lease to run out, for garbage to come of age.
+A shard is looked at after an append to it, and again each `REVISIT_S` while something waits for
+time: for the since to pass what could then be merged, for a lease to run out, for garbage to come
+of age.
 """
 
 import asyncio

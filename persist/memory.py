@@ -1,12 +1,13 @@
 """Consensus and blobs in memory: the reference the contract suites compare with, and the store of
-simulations. Everything happens in one step of the event loop, so it is atomic."""
+simulations. Each operation gives the event loop a turn, as a real one would, and then happens in one
+step, so it is atomic."""
 
+import asyncio
 from collections.abc import Sequence
-
 
 from core.errors import DeterminateError, FencedError
 from core.ids import ShardId
-from persist.blob import LIST_LIMIT
+from persist.blob import LIST_LIMIT, MAX_BLOB_BYTES
 from persist.consensus import SCAN_LIMIT, CompareAndSet, Fence, VersionedData
 
 
@@ -47,6 +48,7 @@ class MemoryConsensus:
         self._fence = fence
 
     async def head(self, shard: ShardId) -> VersionedData | None:
+        await asyncio.sleep(0)
         log = self._logs.get(shard)
         return log[-1] if log else None
 
@@ -54,6 +56,7 @@ class MemoryConsensus:
         return await self.compare_and_set_many([change])
 
     async def compare_and_set_many(self, changes: Sequence[CompareAndSet]) -> bool:
+        await asyncio.sleep(0)
         if not changes:
             return True
         creations = sum(change.expected_seqno is None for change in changes)
@@ -72,10 +75,12 @@ class MemoryConsensus:
     async def scan(
         self, shard: ShardId, from_seqno: int = 0, limit: int = SCAN_LIMIT
     ) -> list[VersionedData]:
+        await asyncio.sleep(0)
         log = self._logs.get(shard, [])
         return [entry for entry in log if entry.seqno >= from_seqno][:limit]
 
     async def truncate(self, shard: ShardId, seqno: int) -> int:
+        await asyncio.sleep(0)
         self._fences.check(self._fence)
         head = self._seqno(shard)
         if head is None or head < seqno:
@@ -86,10 +91,12 @@ class MemoryConsensus:
         return len(log) - len(kept)
 
     async def remove(self, shard: ShardId) -> None:
+        await asyncio.sleep(0)
         self._fences.check(self._fence)
         self._logs.pop(shard, None)
 
     async def list_shards(self, after: ShardId | None = None, limit: int = 1000) -> list[ShardId]:
+        await asyncio.sleep(0)
         return sorted(shard for shard in self._logs if after is None or shard > after)[:limit]
 
     def _seqno(self, shard: ShardId) -> int | None:
@@ -104,15 +111,21 @@ class MemoryBlob:
         self._values: dict[str, bytes] = {}
 
     async def get(self, key: str) -> bytes | None:
+        await asyncio.sleep(0)
         return self._values.get(key)
 
     async def set(self, key: str, value: bytes) -> None:
+        await asyncio.sleep(0)
+        if len(value) > MAX_BLOB_BYTES:
+            raise DeterminateError(f"a blob of {len(value)} bytes is too large")
         self._values.setdefault(key, value)
 
     async def delete(self, keys: list[str]) -> None:
+        await asyncio.sleep(0)
         for key in keys:
             self._values.pop(key, None)
 
     async def list(self, prefix: str, after: str = "", limit: int = LIST_LIMIT) -> list[str]:
+        await asyncio.sleep(0)
         found = (key for key in self._values if key.startswith(prefix) and key > after)
         return sorted(found)[:limit]

@@ -122,9 +122,9 @@ class PostgresConsensus:
             query = _MOVE
             arguments.append(change.expected_seqno)
         with external_op("consensus_cas"):
-            ((fenced, stored),) = await self._pool.write(query, *arguments)  # type: ignore[misc]
-        self._check_fenced(fenced)
-        return bool(stored)
+            rows = await self._pool.write(query, *arguments)
+        self._check_fenced(rows[0][0])
+        return bool(rows[0][1])
 
     async def compare_and_set_many(self, changes: Sequence[CompareAndSet]) -> bool:
         if not changes:

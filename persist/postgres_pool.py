@@ -10,7 +10,7 @@ determinate and tried again here; 40003 is indeterminate by definition (PostgreS
 """
 
 import asyncio
-from typing import Any, Final, Protocol
+from typing import Final
 
 import asyncpg
 
@@ -29,10 +29,7 @@ _READ_ONLY: Final = "25006"
 _LOST: Final = (asyncpg.InterfaceError, OSError, TimeoutError)  # never answered
 
 
-class Record(Protocol):
-    """A result row, by position."""
-
-    def __getitem__(self, index: int) -> Any: ...
+Record = asyncpg.Record
 
 
 class PostgresPool:
@@ -109,8 +106,7 @@ class PostgresPool:
             return rows
 
     async def _connect(self) -> asyncpg.Connection:
-        if self._is_closed:
-            raise UnreachableError("the connection pool is closed")
+        self._require_open()
         while self._idle:
             connection = self._idle.pop()
             if not connection.is_closed():
@@ -127,11 +123,17 @@ class PostgresPool:
             )
         except (asyncpg.PostgresError, *_LOST) as error:
             raise UnreachableError(f"cannot connect to the database: {error}") from error
-        if self._is_closed:
-            connection.terminate()
-            raise UnreachableError("the connection pool is closed")
         self._all.add(connection)
+        try:
+            self._require_open()
+        except UnreachableError:
+            self._discard(connection)
+            raise
         return connection
+
+    def _require_open(self) -> None:
+        if self._is_closed:
+            raise UnreachableError("the connection pool is closed")
 
     def _discard(self, connection: asyncpg.Connection) -> None:
         self._all.discard(connection)

@@ -8,7 +8,7 @@ client's own retries are safe.
 from typing import TYPE_CHECKING, Final
 from urllib.parse import parse_qs, urlsplit
 
-from core.errors import IndeterminateError
+from core.errors import DeterminateError, IndeterminateError
 from persist.blob import LIST_LIMIT, MAX_BLOB_BYTES
 from persist.metrics import external_op
 
@@ -64,7 +64,7 @@ class S3Blob:
         from obstore import put_async
 
         if len(value) > MAX_BLOB_BYTES:
-            raise ValueError(f"a blob of {len(value)} bytes is too large")
+            raise DeterminateError(f"a blob of {len(value)} bytes is too large")
         with external_op("blob_set"):
             try:
                 await put_async(self._store, self._prefix + key, value)

@@ -1,12 +1,12 @@
 """The state of one shard and its pure state machine.
 
-`transition(state, command)` answers `Accepted(diff, result)` or `Rejected`; `apply_diff(state, diff)`
-is the only way to a new state, for whoever made the diff and whoever reads it. No I/O, no clock: times
-come in with the commands. States are immutable values.
+`transition(state, command)` answers `Accepted(diff, result)` or `Rejected`; `apply_diff(state,
+diff)` is the only way to a new state, for whoever made the diff and whoever reads it. No I/O, no
+clock: times come in with the commands. States are immutable values.
 
-Invariants: `upper` and `since` never regress; `since` <= every reader's since; a batch's updates have
-times < `upper`; a blob dropped from the batches stands in `garbage` until it is deleted, so that none
-is lost by a crash; a tombstone stays one.
+Invariants: `upper` and `since` never regress; `since` <= every reader's since; a batch's updates
+have times < `upper`; a blob dropped from the batches stands in `garbage` until it is deleted, so
+that none is lost by a crash; a tombstone stays one.
 
 Deliberately absent: schemas are opaque bytes, rows are never looked at.
 """
@@ -52,8 +52,8 @@ class WriterRecord(msgspec.Struct, frozen=True, array_like=True):
 
 
 class ShardBatch(msgspec.Struct, frozen=True, array_like=True):
-    """Updates with times in [`lower`, `upper`). Chunks without times have time `ts`. Times <= `since`
-    were advanced to it and consolidated. `is_sorted`: by row and time across all parts."""
+    """Updates with times in [`lower`, `upper`). Chunks without times have time `ts`. Times <=
+    `since` were advanced to it and consolidated. `is_sorted`: by row and time across all parts."""
 
     id: int
     lower: Timestamp
@@ -115,7 +115,8 @@ class ShardState(msgspec.Struct, frozen=True, array_like=True):
 
 
 class StateDiff(msgspec.Struct, frozen=True, array_like=True):
-    """What one entry changes; None and empty mean unchanged. A reader or writer set to None goes."""
+    """What one entry changes; None and empty mean unchanged. A reader or writer set to None
+    goes."""
 
     version: int | None = None
     schema: bytes | None = None

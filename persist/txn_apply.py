@@ -1,8 +1,9 @@
-"""What follows a commit, in the background: applying to data shards, compaction, garbage collection.
+"""What follows a commit, in the background: applying to data shards, compaction, garbage
+collection.
 
-Applying is idempotent and in time order: a data shard's upper tells which commits it has. Many commits
-to one shard become one append; the appends of several shards become one statement. Nothing here is
-proportional to the number of collections, only to those written to.
+Applying is idempotent and in time order: a data shard's upper tells which commits it has. Many
+commits to one shard become one append; the appends of several shards become one statement. Nothing
+here is proportional to the number of collections, only to those written to.
 """
 
 import asyncio

@@ -1,7 +1,8 @@
 """A reader of the txns shard and of its data shards, for any process.
 
-Fed by pushes (one consensus entry each), by fetching where a push is missing. A data shard's snapshot
-is its physical state topped up from commits not yet applied, so a read never waits for apply.
+Fed by pushes (one consensus entry each), by fetching where a push is missing. A data shard's
+snapshot is its physical state topped up from commits not yet applied, so a read never waits for
+apply.
 """
 
 import asyncio
@@ -129,12 +130,13 @@ class TxnsReader:
 
         Parts are protected by a lease while the iteration lasts: close the iterator
         (`contextlib.aclosing`). Raises SinceError if the shard was compacted past `as_of`,
-        MissingPartError if the lease was lost or a commit was compacted away meanwhile: start again.
+        MissingPartError if the lease was lost or a commit was compacted away meanwhile: start
+        again.
         """
         if as_of >= self._state.upper:
             raise DeterminateError(f"cannot read at {as_of}: the upper is {self._state.upper}")
-        # Taken first: whatever is tidied later, and so missing from the list, was applied before the
-        # state below is fetched.
+        # Taken first: whatever is tidied later, and so missing from the list, was applied before
+        # the state below is fetched.
         pending = self._state.pending(shard)
         machine = Machine(shard, self._location.consensus)
         state = await machine.fetch()

@@ -1,8 +1,8 @@
 """The writer of the txns shard: environmentd's commit path.
 
-One task (the committer) calls `commit`, one commit at a time; each commit is one round trip. Applying
-commits to their data shards, tidying, compaction and garbage collection follow in the background
-(`run_apply`), and no reader waits for them.
+One task (the committer) calls `commit`, one commit at a time; each commit is one round trip.
+Applying commits to their data shards, tidying, compaction and garbage collection follow in the
+background (`run_apply`), and no reader waits for them.
 
 A commit whose answer is lost is proposed again, byte for byte, until an answer is determinate. A
 writer that could not settle a commit, or was cancelled in one, refuses every later one: nothing is
@@ -20,7 +20,6 @@ from core.ids import MIN_TIMESTAMP, ShardId, Timestamp
 from core.planted_bugs import is_planted
 from core.retry import Backoff
 from persist.commit_point import (
-    Committed,
     CommitOutcome,
     CommitPoint,
     CommitProposal,
@@ -127,8 +126,8 @@ class TxnsWriter:
         not_before: Timestamp = MIN_TIMESTAMP,
     ) -> Timestamp:
         """Commit everything at one new time >= `not_before` and return it; durable and visible to
-        every later read. An empty commit only moves time forward. Writes go to registered shards, or
-        to those this commit registers; one that forgets a shard may still write to it.
+        every later read. An empty commit only moves time forward. Writes go to registered shards,
+        or to those this commit registers; one that forgets a shard may still write to it.
 
         Raises FencedError; DeterminateError: nothing happened; IndeterminateError: the store stayed
         unreachable for minutes, the process must end.
