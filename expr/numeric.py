@@ -348,3 +348,18 @@ def precision_and_scale(modifier: int) -> tuple[int, int]:
 
 def _field_overflow(detail: str) -> SqlError:
     return SqlError(NUMERIC_VALUE_OUT_OF_RANGE, "numeric field overflow", detail=detail)
+
+
+def square_root_at_scale(value: Decimal, scale: int) -> Decimal:
+    """The square root of a finite, non-negative value, rounded half up to `scale` digits."""
+    if not value:
+        return quantum(max(scale, 0)) * 0
+    precision = max(value.adjusted() // 2 + 1 + scale + 2, 4)
+    context = Context(prec=precision, Emin=MIN_EMIN, Emax=MAX_EMAX, traps=[])
+    unit = quantum(scale)
+    root = TRUNCATING.quantize(context.sqrt(value), unit)
+    # The truncated root may be one too large after sqrt's own rounding; then round by the half.
+    if EXACT.multiply(root, root) > value:
+        root = EXACT.subtract(root, unit)
+    middle = EXACT.add(root, quantum(scale + 1) * 5)
+    return EXACT.add(root, unit) if EXACT.multiply(middle, middle) <= value else root
