@@ -12,7 +12,6 @@ behind the txns shard, which `TxnsWriter.open` mends before anybody reads.
 
 from typing import Final
 
-from core.errors import FencedError
 from core.ids import Timestamp
 from oracle.metrics import OracleOp
 from oracle.oracle import TimestampOracle
@@ -125,13 +124,8 @@ class ThreeStepCommitPoint:
         change = CompareAndSet(
             proposal.shard, proposal.expected_seqno, proposal.seqno, proposal.data
         )
-        try:
-            if write_ts < proposal.ts and await self._consensus.compare_and_set(change):
-                return await self._finish(proposal)
-        except FencedError:
-            if await self._is_stored(proposal):
-                return Committed()
-            raise
+        if write_ts < proposal.ts and await self._consensus.compare_and_set(change):
+            return await self._finish(proposal)
         if await self._is_stored(proposal):
             return await self._finish(proposal)
         head = await self._consensus.head(proposal.shard)
