@@ -30,12 +30,16 @@ class Interrupter:
 
     __slots__ = ("_is_armed", "_is_ending", "_is_shielded", "_reason", "_task")
 
-    def __init__(self, task: asyncio.Task[None] | None = None) -> None:
-        self._task = task
+    def __init__(self) -> None:
+        self._task: asyncio.Task[object] | None = None
         self._is_armed = False
         self._is_shielded = False
         self._is_ending = False
         self._reason: InterruptReason | None = None
+
+    def bind(self, task: asyncio.Task[object] | None) -> None:
+        """The task that runs the session's statements."""
+        self._task = task
 
     def request(self, reason: InterruptReason = InterruptReason.USER) -> None:
         """Stop the running statement, if there is one that can still be stopped."""

@@ -31,6 +31,7 @@ from sql.parse import (
 )
 from sql.plan import (
     CopyToPlan,
+    CreateTablePlan,
     DeclarePlan,
     InsertPlan,
     MutatePlan,
@@ -160,10 +161,6 @@ class Planner:
         )
         self._threads = ThreadPoolExecutor(PLANNER_THREADS, thread_name_prefix="planner")
 
-    def close(self) -> None:
-        """Stop the worker threads."""
-        self._threads.shutdown(wait=False, cancel_futures=True)
-
     def parsed(self, text: str) -> tuple[ParsedStatement, ...] | None:
         """The statements of a text seen before."""
         return self._texts.find(text)
@@ -246,6 +243,8 @@ def query_of(plan: Plan) -> Query | None:
             return query
         case CopyToPlan(query=query) | DeclarePlan(query=query):
             return query
+        case CreateTablePlan(as_query=as_query):
+            return as_query
         case _:
             return None
 

@@ -146,11 +146,10 @@ class ServerProtocol:
                 return None
             if self.state is ProtocolState.STARTUP:
                 return self._next_startup_event()
-            step = self._next_message_event()
-            if step is not None:
-                return step
-            if self._skip_event is None and self._available < self._needed:
-                return None
+            event = self._next_message_event()
+            if event is not None:
+                return event
+            # Dropped or incomplete: the next round tells.
 
     # What the shell tells ------------------------------------------------------------------------
 

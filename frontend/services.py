@@ -1,7 +1,7 @@
 """What all sessions of the process share: dependencies, the planner, limits and parameters."""
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from immutables import Map
@@ -24,22 +24,24 @@ class FrontendDependencies:
     environment_id: str
     version: str  # Headwater's own, as in `0.1.0`
     clock: Clock
+    planner: Planner = field(default_factory=Planner)
+    # Writes that keep losing against concurrent ones take turns here.
+    losers: asyncio.Lock = field(default_factory=asyncio.Lock)
 
 
 _NO_PARAMETERS: Final[Map[str, str]] = Map()
 
 
 class FrontendServices:
-    """One per process."""
+    """One per port; the planner and its caches are the process's."""
 
     def __init__(self, dependencies: FrontendDependencies) -> None:
         self.coordinator = dependencies.coordinator
         self.environment_id = dependencies.environment_id
         self.version = dependencies.version
         self.clock = dependencies.clock
-        self.planner = Planner()
-        # Writes that keep losing against concurrent ones take turns here.
-        self.losers = asyncio.Lock()
+        self.planner = dependencies.planner
+        self.losers = dependencies.losers
         self._parameters = _NO_PARAMETERS
         self._values: dict[str, VariableValue] = {}
         self._defaults: tuple[Map[str, str], dict[str, VariableValue]] | None = None
@@ -69,7 +71,3 @@ class FrontendServices:
     def parameter_int(self, name: str, overrides: Map[str, str]) -> int:
         """A system parameter that counts something."""
         return int(self.parameter(name, overrides))
-
-    def close(self) -> None:
-        """Release the worker threads."""
-        self.planner.close()

@@ -126,6 +126,10 @@ class Session:
         """The metric label of the application name."""
         return application_label(str(self.settings.values["application_name"]))
 
+    @property
+    def statement_timeout_ms(self) -> int:
+        return int(self.settings.values["statement_timeout"])
+
     def limit(self, name: str) -> int:
         """A system parameter that bounds something."""
         return self.services.parameter_int(name, self.catalog.system_parameters)

@@ -39,7 +39,15 @@ class SettingsSnapshot:
 class SessionSettings:
     """Values by lower-case name."""
 
-    __slots__ = ("_after_commit", "_before", "_defaults", "_reported", "generation", "values")
+    __slots__ = (
+        "_after_commit",
+        "_before",
+        "_defaults",
+        "_reported",
+        "_reported_generation",
+        "generation",
+        "values",
+    )
 
     def __init__(self, defaults: Mapping[str, VariableValue]) -> None:
         self.values = dict(defaults)
@@ -48,6 +56,7 @@ class SessionSettings:
         self._before: dict[str, VariableValue] | None = None
         self._after_commit: dict[str, VariableValue] = {}
         self._reported: dict[str, VariableValue] = {}
+        self._reported_generation = -1
 
     def text(self, variable: Variable) -> str:
         """The value as SHOW shows it."""
@@ -122,9 +131,15 @@ class SessionSettings:
             bytea_output=str(values["bytea_output"]),
         )
 
+    @property
+    def has_changed(self) -> bool:
+        """Whether `take_reports` may have something."""
+        return self._reported_generation != self.generation
+
     def take_reports(self) -> list[tuple[str, str]]:
         """(name, value) of each reported variable whose value the client has not heard of."""
         reports = []
+        self._reported_generation = self.generation
         for variable in REPORTED_VARIABLES:
             key = variable.name.lower()
             value = self.values[key]
