@@ -140,8 +140,8 @@ class ServerProtocol:
             if self._skip_event is not None:
                 if self._skip:
                     return None
-                event, self._skip_event = self._skip_event, None
-                return event
+                skipped, self._skip_event = self._skip_event, None
+                return skipped
             if self._available < self._needed or self.state is ProtocolState.CLOSED:
                 return None
             if self.state is ProtocolState.STARTUP:
