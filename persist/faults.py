@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-from core.errors import DeterminateError, IndeterminateError
+from core.errors import DeterminateError, IndeterminateError, StorageError
 from core.ids import ShardId, Timestamp
 from persist.commit_point import CommitOutcome, CommitPoint, CommitProposal
 from persist.consensus import SCAN_LIMIT, CompareAndSet, Consensus, VersionedData
@@ -92,8 +92,8 @@ class FaultInjector:
             await asyncio.sleep(0)
         try:
             await operation()
-        except DeterminateError:
-            return
+        except StorageError:
+            return  # nobody waits for it any more
 
 
 class FaultyConsensus:

@@ -1,0 +1,205 @@
+"""The txn-wal on a store that loses requests and answers, delays, conflicts and lands writes late,
+with processes taking over from each other: what was acknowledged is there once, what was refused is
+absent, and every read at a time sees exactly the commits through it."""
+
+import asyncio
+import random
+from collections import Counter
+from dataclasses import dataclass, field
+
+import pytest
+
+from core import planted_bugs
+from core.errors import DeterminateError, FencedError, IndeterminateError
+from core.ids import MIN_TIMESTAMP, Timestamp
+from oracle.batching import BatchingOracle
+from oracle.memory import MemoryOracle, MemoryTimeline
+from persist.faults import FaultInjector, FaultRates
+from persist.memory import MemoryFences
+from persist.snapshot import SinceError
+from persist.txn_reader import TxnsReader
+from persist.txns_state import CommitRecord, TxnsPush
+from tests.persist.txns_environment import (
+    OTHER,
+    TABLE,
+    TXNS,
+    MemoryEnvironment,
+    Process,
+    applying,
+    contents,
+    write,
+)
+
+RATES = FaultRates(
+    lost_request=0.05, lost_answer=0.08, late_landing=0.04, conflict=0.04, delay_turns=4
+)
+COMMITS_PER_PROCESS = 60
+PROCESSES = 3
+SINCE_LAG_US = 5_000
+
+
+@pytest.fixture(autouse=True)
+def apply_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("persist.txn_apply.APPLY_INTERVAL_S", 0.001)
+    monkeypatch.setattr("persist.batches.INLINE_LIMIT_BYTES", 200)
+
+
+@dataclass
+class History:
+    """What clients were told, by unique value."""
+
+    acknowledged: dict[str, Timestamp] = field(default_factory=dict)
+    refused: set[str] = field(default_factory=set)
+    unknown: set[str] = field(default_factory=set)
+
+
+async def run_process(process: Process, history: History, generation: int) -> None:
+    """Commit until done or fenced, each commit to two tables, compacting closely behind."""
+    writer = process.writer
+    writer.set_since_provider(lambda shard: Timestamp(writer.upper - SINCE_LAG_US))
+    async with applying(writer) as background:
+        for number in range(COMMITS_PER_PROCESS):
+            value = f"{generation}-{number}"
+            try:
+                ts = await writer.commit(
+                    [write(TABLE, value), write(OTHER, value)], register=[TABLE, OTHER]
+                )
+                history.acknowledged[value] = ts
+            except DeterminateError:
+                history.refused.add(value)
+            except (IndeterminateError, FencedError):
+                history.unknown.add(value)
+                return
+            if background.done():
+                return
+
+
+async def take_over(environment: MemoryEnvironment) -> Process:
+    while True:
+        try:
+            return await environment.take_over()
+        except DeterminateError:
+            continue
+
+
+async def run_history(seed: int) -> tuple[History, TxnsReader, FaultInjector]:
+    chooser = random.Random(seed)
+    faults = FaultInjector(RATES, seed)
+    environment = MemoryEnvironment(faults)
+    history = History()
+    running: list[asyncio.Task[None]] = []
+    for generation in range(PROCESSES):
+        process = await take_over(environment)
+        running.append(asyncio.create_task(run_process(process, history, generation)))
+        for _ in range(chooser.randrange(3_000)):
+            await asyncio.sleep(0)
+    await asyncio.gather(*running)
+    last = await take_over(environment)
+    await faults.drain()
+    return history, await TxnsReader.open(last.location, TXNS), faults
+
+
+async def check_history(history: History, reader: TxnsReader) -> None:
+    newest = await contents(reader, TABLE, reader.upper - 1)
+    assert newest == await contents(reader, OTHER, reader.upper - 1), "a commit landed half"
+    assert set(newest.values()) <= {1}, f"landed twice: {newest}"
+    assert history.acknowledged.keys() <= newest.keys(), "an acknowledged write was lost"
+    assert not history.refused & newest.keys(), "a refused write landed"
+    assert newest.keys() <= history.acknowledged.keys() | history.unknown
+    times = sorted(history.acknowledged.values())
+    for ts in times[:: max(1, len(times) // 10)]:
+        try:
+            seen = await contents(reader, TABLE, ts)
+        except SinceError:
+            continue
+        expected = {value for value, at in history.acknowledged.items() if at <= ts}
+        assert expected <= seen.keys() <= expected | history.unknown
+
+
+@pytest.mark.parametrize("seed", range(12))
+async def test_faults_lose_and_double_nothing(seed: int) -> None:
+    print("seed", seed)  # noqa: T201
+    history, reader, faults = await run_history(seed)
+    assert faults.injected_count > 5
+    await check_history(history, reader)
+
+
+async def test_the_check_catches_a_blind_retry(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(planted_bugs, "_PLANTED", "blind_retry")
+    caught = 0
+    for seed in range(4):
+        history, reader, _ = await run_history(seed)
+        try:
+            await check_history(history, reader)
+        except AssertionError:
+            caught += 1
+    assert caught > 0
+
+
+async def test_apply_before_durable_acknowledges_too_early(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(planted_bugs, "_PLANTED", "apply_before_durable")
+    process = await MemoryEnvironment().take_over()
+    ts = await process.writer.commit([write(TABLE, 1)], register=[TABLE])
+    assert (await process.oracle.read_ts()).read_ts < ts
+
+
+async def test_a_cached_read_time_misses_an_acknowledged_write(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(planted_bugs, "_PLANTED", "cached_read_ts")
+    fences = MemoryFences()
+    inner = MemoryOracle(MemoryTimeline(), fences, fences.take("test"), lambda: 1_000)
+    oracle = BatchingOracle(inner)
+    await oracle.read_ts()
+    ts = (await oracle.write_ts()).timestamp
+    await oracle.apply_write(ts)
+    assert (await oracle.read_ts()).read_ts < ts
+    await oracle.close()
+
+
+async def test_a_lost_push_goes_unnoticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(planted_bugs, "_PLANTED", "lost_push")
+    process = await MemoryEnvironment().take_over()
+    reader = await TxnsReader.open(process.location, TXNS)
+    records: list[CommitRecord] = []
+    reader.add_listener(records.append)
+    process.writer.add_listener(lambda push, record: reader.apply_push(push))
+    await process.writer.commit([], register=[TABLE])
+    for number in range(60):
+        await process.writer.commit([write(TABLE, number)])
+    assert reader.upper == process.writer.upper
+    assert 0 < sum(len(record.writes) for record in records) < 60
+
+
+@pytest.mark.parametrize("seed", range(4))
+async def test_readers_follow_through_lost_and_disordered_pushes(seed: int) -> None:
+    chooser = random.Random(seed)
+    process = await MemoryEnvironment().take_over()
+    reader = await TxnsReader.open(process.location, TXNS)
+    values: Counter[bytes] = Counter()
+    times: list[Timestamp] = [MIN_TIMESTAMP]
+    delayed: list[TxnsPush] = []
+
+    def push(pushed: TxnsPush, record: CommitRecord) -> None:
+        delayed.append(pushed)
+        chooser.shuffle(delayed)
+        while delayed and chooser.random() < 0.6:
+            item = delayed.pop()
+            if chooser.random() < 0.8:
+                reader.apply_push(item)
+
+    def learn(record: CommitRecord) -> None:
+        assert record.ts > times[-1]
+        times.append(record.ts)
+        values.update(w.batch.parts[0].inline or b"" for w in record.writes)
+
+    process.writer.add_listener(push)
+    reader.add_listener(learn)
+    for number in range(200):
+        ts = await process.writer.commit([write(TABLE, number)], register=[TABLE])
+    await reader.wait_past(ts)
+    assert len(values) == 200
+    assert set(values.values()) == {1}
+    await reader.close()
