@@ -4,6 +4,7 @@ import asyncio
 import json
 import subprocess
 from collections.abc import AsyncIterator, Mapping, Sequence
+from pathlib import Path
 
 import aiohttp
 import pytest
@@ -239,11 +240,14 @@ def test_every_address_is_ours_when_bound_to_all_of_them() -> None:
     assert not HostPolicy("127.0.0.1", ()).admits_host("10.1.2.3:6876")
 
 
+def check_metrics(promtool: Path, metrics: bytes) -> "subprocess.CompletedProcess[bytes]":
+    command = [promtool, "check", "metrics"]
+    return subprocess.run(command, input=metrics, capture_output=True, check=False)
+
+
 @pytest.mark.debian
 async def test_promtool_accepts_the_metrics(server: HttpServer) -> None:
     promtool = require_program("promtool", "prometheus")
     _, body = await request(server, "GET", "/metrics")
-    check = await asyncio.to_thread(
-        subprocess.run, [promtool, "check", "metrics"], input=body, capture_output=True, check=False
-    )
+    check = await asyncio.to_thread(check_metrics, promtool, body)
     assert check.returncode in (0, 3), check.stderr.decode()  # 3: complaints about style only

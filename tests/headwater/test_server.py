@@ -41,7 +41,8 @@ def execute(server: HeadwaterServer, statement: str) -> list[tuple[object, ...]]
 
 
 def descendants(server: HeadwaterServer) -> list[psutil.Process]:
-    return psutil.Process(server.pid).children(recursive=True)
+    children: list[psutil.Process] = psutil.Process(server.pid).children(recursive=True)
+    return children
 
 
 def replicas(server: HeadwaterServer) -> list[psutil.Process]:
@@ -259,7 +260,8 @@ def _first_scrape(process: "subprocess.Popen[bytes]", log: Path) -> dict[str, st
     """What Prometheus says of its one target once it has scraped it."""
     deadline = time.monotonic() + DEADLINE_S
     while time.monotonic() < deadline:
-        assert process.poll() is None, log.read_text()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            raise AssertionError(f"Prometheus ended with {process.wait(0.1)}:\n{log.read_text()}")
         port = _listening_port(process.pid)
         if port is not None:
             with (
