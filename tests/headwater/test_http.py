@@ -241,7 +241,7 @@ def test_every_address_is_ours_when_bound_to_all_of_them() -> None:
 
 
 def check_metrics(promtool: Path, metrics: bytes) -> "subprocess.CompletedProcess[bytes]":
-    command = [promtool, "check", "metrics"]
+    command: list[str | Path] = [promtool, "check", "metrics"]
     return subprocess.run(command, input=metrics, capture_output=True, check=False)
 
 
