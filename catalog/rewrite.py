@@ -63,7 +63,8 @@ def _edit(
         case TableReference(name=name, alias=alias, pos=pos) if name in renames:
             _, end = _name_at(tokens, starts[pos])
             new = quote_name(renames[name])
-            keep = alias is None and renames[name][-1] != name[-1]
+            is_table_command = tokens[starts[pos] - 1].value == "table"  # TABLE t takes no alias
+            keep = alias is None and renames[name][-1] != name[-1] and not is_table_command
             return pos, end, f"{new} AS {_quote(name[-1])}" if keep else new
         case ColumnName(parts=(*qualifier, _), pos=pos) | Star(qualifier=qualifier, pos=pos):
             qualified = tuple(qualifier)

@@ -16,7 +16,6 @@ from catalog.objects import (
     CatalogObject,
     Cluster,
     ClusterReplica,
-    Comment,
     ConfigEntry,
     Database,
     ItemRecord,
@@ -67,7 +66,6 @@ class Catalog:
     role_ids: Map[str, str] = field(default_factory=Map)
     clusters: Map[str, Cluster] = field(default_factory=Map)
     replicas: Map[str, ClusterReplica] = field(default_factory=Map)
-    comments: Map[tuple[str, str, int | None], Comment] = field(default_factory=Map)
     system_parameters: Map[str, str] = field(default_factory=Map)
     pre_allocated: Map[ShardId, None] = field(default_factory=Map)
     unfinalized: Map[ShardId, None] = field(default_factory=Map)

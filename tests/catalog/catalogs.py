@@ -1,0 +1,100 @@
+"""Catalogs for tests, made the way a boot makes them, and short forms of operations."""
+
+import asyncio
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Final
+
+from catalog.boot import BootParameters, open_catalog
+from catalog.operations import CreateTable, CreateView, Operation, TransactionContext
+from catalog.state import Catalog
+from catalog.transact import AppliedTransaction, apply_operations
+from core.ids import MIN_TIMESTAMP, GlobalId, ShardId, Timestamp, new_shard_id
+from core.sql_types import INT4, TEXT, Column, RelationDesc
+from persist.memory import MemoryBlob
+from persist.txns_state import TxnWrite
+from sql.catalog_view import CatalogItem, QualifiedName
+
+CATALOG_SHARD: Final = ShardId("s00000000-0000-0000-0000-000000000001")
+CONTEXT: Final = TransactionContext("materialize", Timestamp(1_000), Timestamp(999))
+DESC: Final = RelationDesc((Column("a", INT4), Column("b", TEXT, nullable=False)))
+SEARCH_PATH: Final = ("public",)
+
+
+class RecordingLog:
+    """A commit log that only remembers."""
+
+    def __init__(self) -> None:
+        self.upper = MIN_TIMESTAMP
+        self.writes: list[TxnWrite] = []
+
+    async def commit(
+        self,
+        writes: Sequence[TxnWrite],
+        *,
+        register: Sequence[ShardId] = (),
+        forget: Sequence[ShardId] = (),
+        is_catalog_change: bool = False,
+        not_before: Timestamp = MIN_TIMESTAMP,
+    ) -> Timestamp:
+        del register, forget, is_catalog_change
+        self.writes.extend(writes)
+        ts = Timestamp(max(self.upper, not_before))
+        self.upper = Timestamp(ts + 1)
+        return ts
+
+
+@lru_cache(maxsize=1)
+def new_catalog() -> Catalog:
+    """A new environment's catalog: always the same immutable value."""
+    parameters = BootParameters(CATALOG_SHARD, epoch=1, now=Timestamp(1))
+    return asyncio.run(open_catalog((), RecordingLog(), MemoryBlob(), parameters))
+
+
+def table(name: str, schema: str = "public", **options: object) -> CreateTable:
+    """CREATE TABLE materialize.schema.name (a int4, b text NOT NULL)."""
+    values: dict[str, object] = {
+        "name": QualifiedName("materialize", schema, name),
+        "desc": DESC,
+        "defaults": (None, None),
+        "create_sql": f"CREATE TABLE materialize.{schema}.{name} (a int4, b text NOT NULL)",
+        "owner": "materialize",
+        "shard": new_shard_id(),
+    }
+    return CreateTable(**(values | options))  # type: ignore[arg-type]
+
+
+def view(name: str, used: CatalogItem, schema: str = "public", **options: object) -> CreateView:
+    """CREATE VIEW materialize.schema.name AS SELECT * FROM used."""
+    source = f"{used.name.database}.{used.name.schema}.{used.name.item}"
+    values: dict[str, object] = {
+        "name": QualifiedName("materialize", schema, name),
+        "desc": DESC,
+        "create_sql": f"CREATE VIEW materialize.{schema}.{name} AS SELECT * FROM {source}",
+        "depends_on": frozenset({used.id}),
+        "owner": "materialize",
+    }
+    return CreateView(**(values | options))  # type: ignore[arg-type]
+
+
+def apply(catalog: Catalog, *operations: Operation) -> AppliedTransaction:
+    """Apply operations planned on `catalog` itself."""
+    return apply_operations(catalog, operations, catalog.revision, CONTEXT)
+
+
+def after(catalog: Catalog, *operations: Operation) -> Catalog:
+    """The catalog after operations, one transaction each."""
+    for operation in operations:
+        catalog = apply(catalog, operation).catalog
+    return catalog
+
+
+def item(catalog: Catalog, *parts: str, connection: int | None = None) -> CatalogItem:
+    """The item of that name, which must exist."""
+    found = catalog.for_connection(connection).resolve_item("materialize", SEARCH_PATH, parts)
+    assert found is not None, parts
+    return found
+
+
+def item_id(catalog: Catalog, *parts: str) -> GlobalId:
+    return item(catalog, *parts).id
