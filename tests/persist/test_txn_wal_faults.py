@@ -96,6 +96,7 @@ async def run_history(seed: int) -> tuple[History, TxnsReader, FaultInjector]:
     await asyncio.gather(*running)
     last = await take_over(environment)
     await faults.drain()
+    faults.rates = FaultRates()
     return history, await TxnsReader.open(last.location, TXNS), faults
 
 

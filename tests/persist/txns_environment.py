@@ -115,3 +115,5 @@ async def applying(writer: TxnsWriter) -> AsyncIterator[asyncio.Task[None]]:
     finally:
         task.cancel()
         await asyncio.wait([task])
+        if not task.cancelled():
+            task.exception()  # a fenced process ends with one
