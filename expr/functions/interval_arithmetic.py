@@ -16,7 +16,7 @@ from expr.calendar_days import (
     days_in_month,
 )
 from expr.errors import division_by_zero
-from expr.functions.casts import date_to_timestamp, is_finite_time, localize
+from expr.functions.casts import date_to_timestamp, is_finite_time
 from expr.intervals import INFINITE, NEGATIVE_INFINITE, checked, fits, is_infinite
 from expr.registry import FunctionKind, define
 from expr.scalar import EvaluationContext
@@ -291,8 +291,3 @@ def _define_all() -> None:
 
 
 _define_all()
-
-
-def localized(context: EvaluationContext, local: int) -> int:
-    """A wall clock in the session's zone as a time."""
-    return localize(context, local)

@@ -1,0 +1,307 @@
+"""LIKE, SIMILAR TO and the regular-expression operators and functions."""
+
+from typing import Any, Final
+
+from core.errors import INVALID_PARAMETER_VALUE, SqlError
+from core.rows import Array, Datum
+from core.sql_types import TEXT, Column
+from expr.array_values import one_dimensional
+from expr.like_patterns import ilike_matcher, like_escape, like_matcher
+from expr.registry import FunctionKind, define, type_named
+from expr.regular_expressions import (
+    Flags,
+    Regex,
+    compile_regex,
+    parse_flags,
+    similar_to_regex,
+)
+
+OPERATOR: Final = FunctionKind.OPERATOR
+IGNORE_CASE: Final = Flags(ignores_case=True)
+MAX_MATCHES: Final = 10_000_000
+
+
+def _define_operators() -> None:
+    for name in ("text", "name", "bpchar"):
+        pair = f"({name},text)"
+        define(f"~~{pair}", "bool", lambda v, p: like_matcher(p)(v), kind=OPERATOR)
+        define(f"!~~{pair}", "bool", lambda v, p: not like_matcher(p)(v), kind=OPERATOR)
+        define(f"~~*{pair}", "bool", lambda v, p: ilike_matcher(p)(v), kind=OPERATOR)
+        define(f"!~~*{pair}", "bool", lambda v, p: not ilike_matcher(p)(v), kind=OPERATOR)
+        define(f"~{pair}", "bool", lambda v, p: compile_regex(p).matches(v), kind=OPERATOR)
+        define(f"!~{pair}", "bool", lambda v, p: not compile_regex(p).matches(v), kind=OPERATOR)
+        define(
+            *(f"~*{pair}", "bool", lambda v, p: compile_regex(p, IGNORE_CASE).matches(v)),
+            kind=OPERATOR,
+        )
+        define(
+            *(f"!~*{pair}", "bool", lambda v, p: not compile_regex(p, IGNORE_CASE).matches(v)),
+            kind=OPERATOR,
+        )
+    define("like(text,text)", "bool", lambda v, p: like_matcher(p)(v))
+    define("notlike(text,text)", "bool", lambda v, p: not like_matcher(p)(v))
+    define("like_escape(text,text)", "text", like_escape)
+    define("similar_to_escape(text)", "text", similar_to_regex)
+    define("similar_to_escape(text,text)", "text", similar_to_regex)
+    define("^@(text,text)", "bool", str.startswith, kind=OPERATOR)
+    define("starts_with(text,text)", "bool", str.startswith)
+
+
+def _expand(template: str, match: Any, groups: int) -> str:
+    """The replacement text: `\\1`…`\\9` groups, `\\&` the match, `\\\\` a backslash."""
+    if "\\" not in template:
+        return template
+    result: list[str] = []
+    position = 0
+    while position < len(template):
+        character = template[position]
+        following = template[position + 1 : position + 2]
+        if character != "\\" or not following:
+            result.append(character)
+            position += 1
+            continue
+        position += 2
+        if following == "&":
+            result.append(match.group(0))
+        elif following in "123456789":
+            if int(following) <= groups:
+                result.append(match.group(int(following)) or "")
+        elif following == "\\":
+            result.append("\\")
+        else:
+            result.append("\\" + following)
+    return "".join(result)
+
+
+def _check_start(start: int) -> None:
+    if start < 1:
+        raise SqlError(
+            INVALID_PARAMETER_VALUE, f'invalid value for parameter "start": {start}'
+        )
+
+
+def _replace(
+    text: str, pattern: str, template: str, start: int, occurrence: int, flags: Flags
+) -> str:
+    regex = compile_regex(pattern, flags._replace(is_global=False))
+    pieces: list[str] = []
+    end = 0
+    if start - 1 > len(text):
+        return text
+    for count, match in enumerate(regex.compiled.finditer(text, start - 1), 1):
+        if occurrence and count < occurrence:
+            continue
+        pieces.append(text[end : match.start()])
+        pieces.append(_expand(template, match, regex.groups))
+        end = match.end()
+        if occurrence:
+            break
+    pieces.append(text[end:])
+    return "".join(pieces)
+
+
+def _regexp_replace(text: str, pattern: str, template: str, flags_text: str = "") -> str:
+    if flags_text[:1].isdigit():
+        raise SqlError(
+            INVALID_PARAMETER_VALUE,
+            f'invalid regular expression option: "{flags_text[0]}"',
+            hint="If you meant to use regexp_replace() with a start parameter, cast the fourth"
+            " argument to integer explicitly.",
+        )
+    flags = parse_flags(flags_text, allow_global=True)
+    return _replace(text, pattern, template, 1, 0 if flags.is_global else 1, flags)
+
+
+def _regexp_replace_from(
+    text: str,
+    pattern: str,
+    template: str,
+    start: int,
+    occurrence: int | None = None,
+    flags_text: str = "",
+) -> str:
+    _check_start(start)
+    if occurrence is not None and occurrence < 0:
+        raise SqlError(INVALID_PARAMETER_VALUE, f'invalid value for parameter "n": {occurrence}')
+    flags = parse_flags(flags_text, allow_global=True)
+    if occurrence is None:
+        occurrence = 0 if flags.is_global else 1
+    return _replace(text, pattern, template, start, occurrence, flags)
+
+
+def _groups_of(match: Any, regex: Regex) -> Array[Datum]:
+    if regex.groups == 0:
+        return one_dimensional([match.group(0)])
+    return one_dimensional([match.group(index) for index in range(1, regex.groups + 1)])
+
+
+def _no_global(function: str, flags: str) -> None:
+    if "g" in flags:
+        raise SqlError(
+            INVALID_PARAMETER_VALUE,
+            f'{function}() does not support the "global" option',
+            hint="Use the regexp_matches function instead." if function == "regexp_match" else None,
+        )
+
+
+def _regexp_match(text: str, pattern: str, flags: str = "") -> Array[Datum] | None:
+    _no_global("regexp_match", flags)
+    regex = compile_regex(pattern, parse_flags(flags))
+    match = regex.compiled.search(text)
+    return None if match is None else _groups_of(match, regex)
+
+
+def _regexp_matches(text: str, pattern: str, flags_text: str = "") -> list[tuple[Datum]]:
+    flags = parse_flags(flags_text, allow_global=True)
+    regex = compile_regex(pattern, flags._replace(is_global=False))
+    if not flags.is_global:
+        match = regex.compiled.search(text)
+        return [] if match is None else [(_groups_of(match, regex),)]
+    return [(_groups_of(match, regex),) for match in regex.compiled.finditer(text)]
+
+
+def _split(text: str, pattern: str, flags: str, function: str) -> list[str]:
+    """The pieces between matches; empty matches at the ends and after a match do not split."""
+    _no_global(function, flags)
+    regex = compile_regex(pattern, parse_flags(flags))
+    pieces: list[str] = []
+    end = 0
+    for match in regex.compiled.finditer(text):
+        start, stop = match.start(), match.end()
+        if start == stop and (start == end or start >= len(text)):
+            if start == 0 or start >= len(text) or start == end:
+                continue
+        pieces.append(text[end:start])
+        end = stop
+    pieces.append(text[end:])
+    return pieces
+
+
+def _regexp_count(text: str, pattern: str, start: int = 1, flags: str = "") -> int:
+    _check_start(start)
+    _no_global("regexp_count", flags)
+    regex = compile_regex(pattern, parse_flags(flags))
+    if start - 1 > len(text):
+        return 0
+    return sum(1 for _ in regex.compiled.finditer(text, start - 1))
+
+
+def _regexp_substr(
+    text: str,
+    pattern: str,
+    start: int = 1,
+    occurrence: int = 1,
+    flags: str = "",
+    group: int = 0,
+) -> str | None:
+    _check_start(start)
+    if occurrence < 1:
+        raise SqlError(INVALID_PARAMETER_VALUE, f'invalid value for parameter "n": {occurrence}')
+    if group < 0:
+        raise SqlError(INVALID_PARAMETER_VALUE, f'invalid value for parameter "subexpr": {group}')
+    _no_global("regexp_substr", flags)
+    regex = compile_regex(pattern, parse_flags(flags))
+    if start - 1 > len(text) or group > regex.groups:
+        return None
+    for count, match in enumerate(regex.compiled.finditer(text, start - 1), 1):
+        if count == occurrence:
+            found: str | None = match.group(group)
+            return found
+    return None
+
+
+def _regexp_instr(
+    text: str,
+    pattern: str,
+    start: int = 1,
+    occurrence: int = 1,
+    end_option: int = 0,
+    flags: str = "",
+    group: int = 0,
+) -> int:
+    _check_start(start)
+    if occurrence < 1:
+        raise SqlError(INVALID_PARAMETER_VALUE, f'invalid value for parameter "n": {occurrence}')
+    if end_option not in (0, 1):
+        raise SqlError(
+            INVALID_PARAMETER_VALUE, f'invalid value for parameter "endoption": {end_option}'
+        )
+    if group < 0:
+        raise SqlError(INVALID_PARAMETER_VALUE, f'invalid value for parameter "subexpr": {group}')
+    _no_global("regexp_instr", flags)
+    regex = compile_regex(pattern, parse_flags(flags))
+    if start - 1 > len(text) or group > regex.groups:
+        return 0
+    for count, match in enumerate(regex.compiled.finditer(text, start - 1), 1):
+        if count == occurrence:
+            span = match.span(group)
+            return 0 if span[0] < 0 else span[end_option] + 1
+    return 0
+
+
+def _substring_regex(text: str, pattern: str) -> str | None:
+    regex = compile_regex(pattern)
+    match = regex.compiled.search(text)
+    if match is None:
+        return None
+    found: str | None = match.group(1 if regex.groups else 0)
+    return found
+
+
+def _define_functions() -> None:
+    define("regexp_replace(text,text,text)", "text", _regexp_replace)
+    define("regexp_replace(text,text,text,text)", "text", _regexp_replace)
+    define("regexp_replace(text,text,text,int4)", "text", _regexp_replace_from)
+    define("regexp_replace(text,text,text,int4,int4)", "text", _regexp_replace_from)
+    define("regexp_replace(text,text,text,int4,int4,text)", "text", _regexp_replace_from)
+    define("regexp_match(text,text)", "text[]", _regexp_match)
+    define("regexp_match(text,text,text)", "text[]", _regexp_match)
+    define("regexp_like(text,text)", "bool", lambda v, p: compile_regex(p).matches(v))
+    define("regexp_like(text,text,text)", "bool", _regexp_like)
+    define("substring(text,text)", "text", _substring_regex)
+    for arguments in ("text,text", "text,text,text"):
+        define(
+            f"regexp_split_to_array({arguments})",
+            "text[]",
+            lambda v, p, f="": one_dimensional(_split(v, p, f, "regexp_split_to_array")),
+        )
+        define(
+            f"regexp_split_to_table({arguments})",
+            "text",
+            lambda v, p, f="": ((s,) for s in _split(v, p, f, "regexp_split_to_table")),
+            kind=FunctionKind.TABLE,
+            columns=(Column("regexp_split_to_table", TEXT),),
+        )
+        define(
+            f"regexp_matches({arguments})",
+            "text[]",
+            _regexp_matches,
+            kind=FunctionKind.TABLE,
+            columns=(Column("regexp_matches", type_named("text[]")),),
+        )
+    optional = ("int4", "int4", "text", "int4")
+    for count in range(5):
+        define(
+            *(f"regexp_substr({','.join(('text', 'text', *optional[:count]))})", "text"),
+            _regexp_substr,
+        )
+    for count in range(3):
+        define(
+            *(f"regexp_count({','.join(('text', 'text', *('int4', 'text')[:count]))})", "int4"),
+            _regexp_count,
+        )
+    optional = ("int4", "int4", "int4", "text", "int4")  # type: ignore[assignment]
+    for count in range(6):
+        define(
+            *(f"regexp_instr({','.join(('text', 'text', *optional[:count]))})", "int4"),
+            _regexp_instr,
+        )
+
+
+def _regexp_like(text: str, pattern: str, flags: str) -> bool:
+    _no_global("regexp_like", flags)
+    return compile_regex(pattern, parse_flags(flags)).matches(text)
+
+
+_define_operators()
+_define_functions()
