@@ -95,6 +95,7 @@ class CoordinatorClient:
         user: str | None = None,
         read_set: frozenset[GlobalId] | None = None,
         read_ts: Timestamp | None = None,
+        is_exact: bool = False,
     ) -> CatalogOutcome:
         """Change the catalog, and write tables, in one commit; all or nothing.
 
@@ -104,7 +105,7 @@ class CoordinatorClient:
         """
         answer: asyncio.Future[CatalogOutcome] = _future()
         request = CatalogRequest(
-            operations, planned_revision, table_writes, user, answer, read_set, read_ts
+            operations, planned_revision, table_writes, user, answer, read_set, read_ts, is_exact
         )
         self._coordinator.submit(CatalogTransact(request))
         return await asyncio.shield(answer)

@@ -50,7 +50,11 @@ class CatalogOutcome:
 
 @dataclass(frozen=True, slots=True)
 class CatalogRequest:
-    """A catalog transaction; `read_set` and `read_ts` as in `WriteRequest` (CREATE TABLE AS)."""
+    """A catalog transaction; `read_set` and `read_ts` as in `WriteRequest` (CREATE TABLE AS).
+
+    `is_exact`: it names ids that it allocated in a preview of itself, so it fails with
+    CatalogChangedError unless the catalog is still that of `planned_revision`.
+    """
 
     operations: tuple[Operation, ...]
     planned_revision: int
@@ -59,3 +63,4 @@ class CatalogRequest:
     answer: asyncio.Future[CatalogOutcome]
     read_set: frozenset[GlobalId] | None = None
     read_ts: Timestamp | None = None
+    is_exact: bool = False

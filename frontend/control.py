@@ -184,7 +184,7 @@ def _warn_of_missing(session: Session, key: str) -> None:
     settings = session.settings
     if not settings.values["current_object_missing_warnings"]:
         return
-    catalog = session.catalog
+    catalog = session.visible_catalog
     name = str(settings.values.get(key, ""))
     match key:
         case "database" if catalog.database_named(name) is None:
@@ -200,7 +200,7 @@ def _warn_of_missing(session: Session, key: str) -> None:
 
 
 def _has_schema(session: Session, path: tuple[str, ...]) -> bool:
-    view = session.catalog.for_connection(session.connection_id)
+    view = session.visible_catalog.for_connection(session.connection_id)
     return any(view.schema(session.database, (name,)) is not None for name in path)
 
 

@@ -53,7 +53,9 @@ async def finish_copy_from(
     """The input is complete: stage its batch in the transaction; the command tag."""
     staged = await staging.finish()
     if staged.batch.update_count:
-        session.transaction.add_write(TableWrite(plan.table, staged.batch), cached.catalog.revision)
+        session.transaction.add_write(
+            TableWrite(plan.table, staged.batch, plan.table_name), cached.catalog.revision
+        )
     return f"COPY {staged.affected}"
 
 

@@ -1,7 +1,8 @@
 """DDL: plans become catalog operations, carried out in one durable commit.
 
-A DDL statement is a transaction of its own: it cannot run in a block, nor after another statement's
-staged writes. It is planned again when the catalog changed under it.
+In a block, operations are staged, with a preview of the catalog for the statements after them, and
+committed with the block. Elsewhere a DDL statement is a transaction of its own: it cannot follow
+another statement's staged writes, and is planned again when the catalog changed under it.
 """
 
 from typing import Final
@@ -25,12 +26,15 @@ from catalog.operations import (
     RenameSchema,
     ResetSystemParameters,
     SetSystemParameter,
+    TransactionContext,
 )
+from catalog.transact import apply_operations
 from controllers.compute_client import StageMode, StageRequest, TargetTable
 from coordinator.commands import CatalogOutcome
+from coordinator.requests import SerializationConflictError
 from core import errors
 from core.errors import SqlError
-from core.ids import MIN_TIMESTAMP, ShardId
+from core.ids import MIN_TIMESTAMP, ShardId, Timestamp
 from frontend.planning import CachedPlan
 from frontend.responses import Notice
 from frontend.select import bind_query, choose_time, cluster_of
@@ -70,12 +74,14 @@ async def run_ddl(session: Session, portal: Portal) -> str:
     """Carry out a DDL statement, committed when this returns; the command tag. Raises SqlError."""
     cached = portal.cached
     assert cached is not None
-    session.transaction.check_outside_block(cached.parsed.sql)
     session.transaction.check_writable(cached.parsed.tag)
+    if session.transaction.status is TransactionStatus.EXPLICIT:
+        return await _stage(session, cached)
+    session.transaction.check_outside_block(cached.parsed.sql)
     for _ in range(MAX_ATTEMPTS):
         try:
             return await _attempt(session, cached)
-        except CatalogChangedError:
+        except (CatalogChangedError, SerializationConflictError):
             session.forget_attempt()
             session.start_transaction(TransactionStatus.IMPLICIT)
             cached = await session.plan(cached.parsed)
@@ -83,29 +89,62 @@ async def run_ddl(session: Session, portal: Portal) -> str:
 
 
 async def _attempt(session: Session, cached: CachedPlan) -> str:
-    plan = cached.plan
-    tag = cached.parsed.tag
-    if isinstance(plan, CreateTablePlan):
-        operation, tag = await _create_table(session, cached, plan)
-        operations: tuple[Operation, ...] = (operation,)
-    else:
-        operations = _operations(session, plan)  # type: ignore[arg-type]
-    _announce_missing(session, plan)
+    operations, tag = await _prepare(session, cached)
     if not operations:
         return tag
     outcome = await transact(session, operations, cached.catalog.revision)
     for result in outcome.results:
+        _announce(session, cached.plan, result)
+    return tag
+
+
+async def _stage(session: Session, cached: CachedPlan) -> str:
+    """DDL in a block: see the module docstring."""
+    plan = cached.plan
+    if isinstance(plan, CreateDatabasePlan | AlterSystemPlan) or (
+        isinstance(plan, DropPlan) and plan.kind is ObjectKind.DATABASE
+    ):
+        session.transaction.check_outside_block(cached.parsed.sql)
+    operations, tag = await _prepare(session, cached)
+    if not operations:
+        return tag
+    before = session.visible_catalog
+    now = Timestamp(session.services.clock())
+    context = TransactionContext(session.user, now, session.transaction.as_of or now)
+    try:
+        applied = apply_operations(before, operations, before.revision, context)
+    except CatalogChangedError:
+        raise conflict() from None
+    session.transaction.add_operations(operations, before, applied.catalog)
+    session.transaction.has_run = True
+    for result in applied.results:
         _announce(session, plan, result)
     return tag
+
+
+async def _prepare(session: Session, cached: CachedPlan) -> tuple[tuple[Operation, ...], str]:
+    """The operations of a plan and the command tag."""
+    plan = cached.plan
+    if isinstance(plan, CreateTablePlan):
+        operation, tag = await _create_table(session, cached, plan)
+        return (operation,), tag
+    operations = _operations(session, plan)  # type: ignore[arg-type]
+    _announce_missing(session, plan)
+    return operations, cached.parsed.tag
 
 
 async def transact(
     session: Session, operations: tuple[Operation, ...], planned_revision: int
 ) -> CatalogOutcome:
     """Commit catalog operations; the session sees the catalog they made."""
+    transaction = session.transaction
     with session.interrupter.shielded():
         outcome = await session.coordinator.catalog_transact(
-            operations, planned_revision, user=session.user
+            operations,
+            planned_revision,
+            user=session.user,
+            read_set=frozenset(transaction.reads) if transaction.reads else None,
+            read_ts=transaction.as_of if transaction.reads else None,
         )
     session.transaction.clear()
     session.start_transaction(TransactionStatus.IMPLICIT)
@@ -236,6 +275,7 @@ async def _stage_contents(
         assert isinstance(cached.plan, CreateTablePlan)
         assert cached.plan.as_query is not None
         query = cached.plan.as_query
+        session.transaction.reads.update(query.depends_on)
     relation, finishing = bind_query(session, cached, query, (), as_of)
     staged = await session.clients.compute.stage(
         StageRequest(

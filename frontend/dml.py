@@ -135,7 +135,7 @@ async def _insert_constants(
     relation, finishing = bind_query(session, cached, plan.query, portal.parameters, as_of)
     if finishing != Finishing():
         return None
-    desc = session.catalog.items[plan.table].item.desc
+    desc = session.visible_catalog.items[plan.table].item.desc
     limit = session.limit("max_inline_insert_rows")
     encoded = encoded_constant_rows(relation, desc.types, context, limit)
     if encoded is None or sum(map(len, encoded)) > MAX_INLINE_BYTES:
@@ -181,7 +181,8 @@ def check_not_null(
 
 
 def _add(session: Session, table: GlobalId, batch: Batch, cached: CachedPlan) -> None:
-    session.transaction.add_write(TableWrite(table, batch), cached.catalog.revision)
+    name = session.visible_catalog.items[table].item.name.item
+    session.transaction.add_write(TableWrite(table, batch, name), cached.catalog.revision)
 
 
 # Staged rows -------------------------------------------------------------------------------------
@@ -236,7 +237,7 @@ def target_table(
     session: Session, table: GlobalId, name: str, not_null: tuple[tuple[int, str], ...]
 ) -> TargetTable:
     """What a replica needs to know of the table that it stages rows for."""
-    catalog = session.catalog
+    catalog = session.visible_catalog
     return TargetTable(name, catalog.shard_of(table), catalog.items[table].item.desc, not_null)
 
 

@@ -1,7 +1,8 @@
 """Texts to plans for all sessions of the process: two caches in front of parser and planner.
 
 A plan is kept by statement text, parameter types and scope (everything of the session that
-planning depends on) and is good for one catalog revision. Short texts are parsed inline, larger
+planning depends on) and is good for one catalog (the very value: a transaction's preview of its own
+DDL may have the revision of another's). Short texts are parsed inline, larger
 ones away from the event loop; planning goes to a worker thread unless it is sure to be short.
 Parameterless writes are not kept: their texts hardly ever come twice.
 """
@@ -185,11 +186,11 @@ class Planner:
         parsed: ParsedStatement,
         scope: PlanScope,
         parameter_types: tuple[SqlType | None, ...],
-        revision: int,
+        catalog: Catalog,
     ) -> CachedPlan | None:
-        """A plan made before, if it is of this catalog revision."""
+        """A plan made before, if it is of this very catalog."""
         found = self._plans.find((parsed.sql, scope, parameter_types))
-        return found if found is not None and found.catalog.revision == revision else None
+        return found if found is not None and found.catalog is catalog else None
 
     async def plan(
         self,
@@ -200,7 +201,7 @@ class Planner:
         parameter_types: tuple[SqlType | None, ...],
     ) -> CachedPlan:
         """Plan a statement on `catalog`, as `connection` sees it. Raises SqlError."""
-        found = self.cached(parsed, scope, parameter_types, catalog.revision)
+        found = self.cached(parsed, scope, parameter_types, catalog)
         if found is not None:
             return found
         view = catalog.for_connection(connection)

@@ -171,13 +171,13 @@ async def _first_time(session: Session, cached: CachedPlan) -> CachedPlan:
         read = await session.oracle.read_ts()
         if read.catalog_ts > coordinator.published_catalog_ts():
             await coordinator.wait_catalog(read.catalog_ts)
-        if coordinator.current_revision() != cached.catalog.revision:
+        if transaction.preview is None and not session.is_current(cached):
             desc = cached.planned.result_desc
             cached = await session.plan(cached.parsed, tuple(cached.planned.parameter_types))
             check_same_desc(desc, cached.planned.result_desc)
             assert cached.query is not None
             transaction.check_readable(cached.query.depends_on)
-        if read.read_ts < cached.catalog.ts:
+        if transaction.preview is None and read.read_ts < cached.catalog.ts:
             continue  # planned on a catalog from after that time: ask again
         try:
             transaction.hold = session.clients.holds.acquire(read.read_ts)

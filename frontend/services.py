@@ -40,6 +40,7 @@ class FrontendServices:
         self.environment_id = dependencies.environment_id
         self.version = dependencies.version
         self.clock = dependencies.clock
+        self.started_at = dependencies.clock()
         self.planner = dependencies.planner
         self.losers = dependencies.losers
         self._parameters = _NO_PARAMETERS

@@ -139,18 +139,17 @@ class Session:
         if (
             self._scope is None
             or self._scope_generation != self.settings.generation
-            or self._scope_catalog is not self.catalog
+            or self._scope_catalog is not self.visible_catalog
         ):
+            catalog = self.visible_catalog
             connection = (
-                self.connection_id
-                if self.catalog.is_temporary_connection(self.connection_id)
-                else None
+                self.connection_id if catalog.is_temporary_connection(self.connection_id) else None
             )
             scope = PlanScope(self.planning_session(), connection)
             if self._scope is None or self._scope != scope:
                 self._scope = scope
             self._scope_generation = self.settings.generation
-            self._scope_catalog = self.catalog
+            self._scope_catalog = catalog
         return self._scope
 
     def planning_session(self) -> PlanningSession:
@@ -170,7 +169,7 @@ class Session:
         return SessionCalls(
             SessionFacts(
                 settings=self.settings,
-                catalog=self.catalog.for_connection(self.connection_id),
+                catalog=self.visible_catalog.for_connection(self.connection_id),
                 system_parameters=self._show_system_parameter,
                 user=self.user,
                 database=self.database,
@@ -181,6 +180,8 @@ class Session:
                 statement_started_at=self.statement_started_at,
                 clock=services.clock,
                 as_of=as_of,
+                started_at=services.started_at,
+                is_superuser=self.is_superuser,
             )
         )
 
@@ -190,13 +191,20 @@ class Session:
     # Plans ---------------------------------------------------------------------------------------
 
     async def refresh_catalog(self) -> Catalog:
-        """The newest catalog, or that of the transaction once it reads at a time."""
+        """The newest catalog, or the transaction's own once it reads at a time or has done DDL."""
+        if self.transaction.preview is not None:
+            return self.transaction.preview
         if (
             self.transaction.as_of is None
             and self.coordinator.current_revision() != self.catalog.revision
         ):
             self.catalog = await self.coordinator.catalog_snapshot()
         return self.catalog
+
+    @property
+    def visible_catalog(self) -> Catalog:
+        """The catalog that the current statement is planned on."""
+        return self.transaction.preview or self.catalog
 
     async def plan(
         self, parsed: ParsedStatement, parameter_types: tuple[SqlType | None, ...] = ()
@@ -209,11 +217,13 @@ class Session:
 
     def is_current(self, cached: CachedPlan) -> bool:
         """Whether planning again would give the same."""
-        if self.transaction.as_of is None:
-            revision = self.coordinator.current_revision()
-        else:
-            revision = self.catalog.revision
-        return cached.catalog.revision == revision and cached.scope is self.scope()
+        if cached.catalog is not self.visible_catalog or cached.scope is not self.scope():
+            return False
+        return (
+            self.transaction.preview is not None
+            or self.transaction.as_of is not None
+            or self.coordinator.current_revision() == self.catalog.revision
+        )
 
     # Transactions --------------------------------------------------------------------------------
 
@@ -242,7 +252,7 @@ class Session:
         """End the transaction, making its writes visible together. Raises SqlError."""
         transaction = self.transaction
         try:
-            if transaction.writes:
+            if transaction.writes or transaction.operations:
                 await self.commit_writes()
         except SerializationConflictError:
             self.settings.rollback()
@@ -274,8 +284,6 @@ class Session:
         """A statement failed: a block waits for its end, anything else is undone."""
         if self.transaction.is_block:
             self.transaction.status = TransactionStatus.FAILED
-            if not self.transaction.savepoints:
-                self.transaction.writes.clear()
             await self.store.close_portals()
         else:
             await self.roll_back()
@@ -286,6 +294,9 @@ class Session:
         Raises SqlError, SerializationConflictError and CatalogChangedError.
         """
         transaction = self.transaction
+        if transaction.operations:
+            await self._commit_operations()
+            return
         if not transaction.writes:
             return
         request = WriteRequest(
@@ -297,6 +308,21 @@ class Session:
         with self.interrupter.shielded():
             await self.coordinator.write(request)
         transaction.writes.clear()
+
+    async def _commit_operations(self) -> None:
+        transaction = self.transaction
+        assert transaction.base_catalog is not None
+        with self.interrupter.shielded():
+            outcome = await self.coordinator.catalog_transact(
+                tuple(transaction.operations),
+                transaction.base_catalog.revision,
+                tuple(transaction.writes),
+                user=self.user,
+                read_set=frozenset(transaction.reads) if transaction.reads else None,
+                read_ts=transaction.as_of if transaction.reads else None,
+                is_exact=True,
+            )
+        self.catalog = outcome.catalog
 
     def forget_attempt(self) -> None:
         """A statement that is its own transaction lost: it will start over."""

@@ -4,6 +4,7 @@ Plans keep such calls open so that they can be cached; right before a plan runs,
 answers each from the session's state. Times are those of the transaction or the statement.
 """
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
@@ -11,11 +12,11 @@ from typing import Final
 from core import errors
 from core.errors import SqlError
 from core.ids import Timestamp
-from core.rows import POSTGRES_EPOCH_UNIX_SECONDS, Array, Datum
+from core.rows import POSTGRES_EPOCH_UNIX_SECONDS, Array, Datum, Interval
 from core.sql_types import NAME, SqlType
 from expr.registry import FunctionKind, function_by_id
 from expr.scalar import Call, Literal, literal
-from expr.timezones import offset_at, zone_named
+from expr.timezones import abbreviation_at, offset_at, zone_named
 from frontend.settings import SessionSettings, find_session_variable
 from sql.catalog_view import CatalogView
 from sql.variables import SYSTEM_PARAMETERS, parse_search_path
@@ -49,6 +50,8 @@ class SessionFacts:
     statement_started_at: int
     clock: Callable[[], int]
     as_of: Timestamp | None
+    started_at: int  # of the process
+    is_superuser: bool
 
 
 class SessionCalls:
@@ -158,6 +161,15 @@ def _database(facts: SessionFacts, _arguments: list[Datum]) -> Datum:
     return facts.database
 
 
+def _time_of_day(facts: SessionFacts) -> str:
+    moment = session_time(facts.clock())
+    zone = zone_named(str(facts.settings.values["timezone"]))
+    seconds, fraction = divmod(moment + offset_at(zone, moment) * 1_000_000, 1_000_000)
+    shown = time.gmtime(seconds + POSTGRES_EPOCH_UNIX_SECONDS)
+    name = abbreviation_at(zone, moment)
+    return time.strftime(f"%a %b %d %H:%M:%S.{fraction:06} %Y {name}", shown)
+
+
 def _null(_facts: SessionFacts, _arguments: list[Datum]) -> Datum:
     return None
 
@@ -193,6 +205,12 @@ _ANSWERS: Final[dict[str, Answer]] = {
     "mz_version_num": lambda f, _: _version_number(f.version),
     "mz_environment_id": lambda f, _: f.environment_id,
     "pg_backend_pid": lambda f, _: f.connection_id & 0x7FFFFFFF,
+    "connection_id": lambda f, _: f.connection_id & 0x7FFFFFFF,
+    "mz_is_superuser": lambda f, _: f.is_superuser,
+    "pg_postmaster_start_time": lambda f, _: session_time(f.started_at),
+    "pg_conf_load_time": lambda f, _: session_time(f.started_at),
+    "mz_uptime": lambda f, _: Interval(0, 0, f.clock() - f.started_at),
+    "timeofday": lambda f, _: _time_of_day(f),
     "inet_server_addr": _null,
     "inet_server_port": _null,
     "inet_client_addr": _null,

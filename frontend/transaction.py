@@ -3,7 +3,9 @@
 A transaction reads at one time and writes at one later time. Its reads choose their time at the
 first of them and hold it; its writes are staged batches that become visible together at COMMIT, on
 the condition that nothing it read has changed in between. So it is serializable at its commit
-time, with no locks; what it cannot do is to read what it wrote itself.
+time, with no locks; what it cannot do is to read what it wrote itself. DDL in a block is applied to
+a preview of the catalog, which later statements of the block are planned on, and committed with the
+writes.
 
 Statuses: IDLE; IMPLICIT, from the first statement of a Query (or after a Sync) to its end;
 EXPLICIT, in a block; FAILED, a block that waits for its ROLLBACK.
@@ -12,6 +14,9 @@ EXPLICIT, in a block; FAILED, a block that waits for its ROLLBACK.
 from dataclasses import dataclass, field
 from enum import Enum
 
+from catalog.durable import RAW_CATALOG_ID
+from catalog.operations import Operation
+from catalog.state import Catalog
 from controllers.read_holds import ReadHold
 from coordinator.committer import TableWrite
 from core import errors
@@ -21,6 +26,7 @@ from frontend.settings import SettingsSnapshot
 
 MAX_SAVEPOINTS = 10_000
 MAX_STAGED_WRITES = 100_000
+MAX_STAGED_OPERATIONS = 10_000
 
 
 class TransactionStatus(Enum):
@@ -38,6 +44,8 @@ class Savepoint:
 
     name: str
     write_count: int
+    operation_count: int
+    catalog: Catalog | None  # the preview then
     settings: SettingsSnapshot
 
 
@@ -54,6 +62,9 @@ class Transaction:
     reads: set[GlobalId] = field(default_factory=set)
     writes: list[TableWrite] = field(default_factory=list)
     planned_revision: int = 0
+    operations: list[Operation] = field(default_factory=list)
+    base_catalog: Catalog | None = None  # what the operations' preview started from
+    preview: Catalog | None = None
     has_run: bool = False  # a query ran: the isolation level is settled
     savepoints: list[Savepoint] = field(default_factory=list)
 
@@ -93,6 +104,9 @@ class Transaction:
             self.reads.clear()
         if self.writes:
             self.writes.clear()
+        if self.operations:
+            self.operations.clear()
+        self.base_catalog = self.preview = None
         if self.savepoints:
             self.savepoints.clear()
 
@@ -108,7 +122,7 @@ class Transaction:
 
     def check_readable(self, ids: frozenset[GlobalId]) -> None:
         """25000 when a statement would have to see what this transaction wrote."""
-        if self.writes and any(write.id in ids for write in self.writes):
+        if self._has_written(ids):
             raise SqlError(
                 "25000",
                 "transaction in write-only mode",
@@ -118,13 +132,21 @@ class Transaction:
 
     def check_no_staged_reads(self, ids: frozenset[GlobalId], statement: str) -> None:
         """25001 when a read-then-write statement would have to see what was written before it."""
-        if self.writes and any(write.id in ids for write in self.writes):
+        if self._has_written(ids):
             raise SqlError(
                 errors.ACTIVE_SQL_TRANSACTION,
                 f"{statement[:1000]} cannot be run inside a transaction block",
                 detail="It reads a table that the transaction has written.",
                 hint="COMMIT the writes first.",
             )
+
+    def _has_written(self, ids: frozenset[GlobalId]) -> bool:
+        if self.writes and any(write.id in ids for write in self.writes):
+            return True
+        if self.base_catalog is None:
+            return False
+        known = self.base_catalog.collections
+        return RAW_CATALOG_ID in ids or any(read not in known for read in ids)
 
     def check_outside_block(self, statement: str) -> None:
         """25001 for what cannot be part of a transaction with other statements."""
@@ -145,6 +167,20 @@ class Transaction:
             self.planned_revision = planned_revision
         self.writes.append(write)
 
+    def add_operations(
+        self, operations: tuple[Operation, ...], before: Catalog, after: Catalog
+    ) -> None:
+        """Stage DDL that makes `after` of `before`. 54000 when there is too much."""
+        if len(self.operations) + len(operations) > MAX_STAGED_OPERATIONS:
+            raise SqlError(
+                errors.PROGRAM_LIMIT_EXCEEDED,
+                f"a transaction can have at most {MAX_STAGED_OPERATIONS} changes of the schema",
+            )
+        if self.base_catalog is None:
+            self.base_catalog = before
+        self.operations.extend(operations)
+        self.preview = after
+
     # Savepoints ----------------------------------------------------------------------------------
 
     def save(self, name: str, settings: SettingsSnapshot) -> None:
@@ -154,7 +190,9 @@ class Transaction:
                 errors.PROGRAM_LIMIT_EXCEEDED,
                 f"a transaction can have at most {MAX_SAVEPOINTS} savepoints",
             )
-        self.savepoints.append(Savepoint(name, len(self.writes), settings))
+        self.savepoints.append(
+            Savepoint(name, len(self.writes), len(self.operations), self.preview, settings)
+        )
 
     def release(self, name: str) -> None:
         """RELEASE SAVEPOINT: forgets it and every later one. 3B001."""
@@ -166,6 +204,8 @@ class Transaction:
         savepoint = self.savepoints[index]
         del self.savepoints[index + 1 :]
         del self.writes[savepoint.write_count :]
+        del self.operations[savepoint.operation_count :]
+        self.preview = savepoint.catalog
         self.status = TransactionStatus.EXPLICIT
         return savepoint.settings
 
