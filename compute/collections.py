@@ -12,10 +12,11 @@ the cache's size.
 
 import asyncio
 import contextlib
-import logging
 from collections import OrderedDict, deque
 from collections.abc import Iterator
 from typing import Final
+
+import structlog
 
 from compute.execution import CHUNK_ROWS
 from compute.metrics import CACHE_BYTES, CACHED_COLLECTIONS, LOADED_ROWS, LOADS
@@ -28,7 +29,7 @@ from persist.blob import Blob
 from persist.txn_reader import TxnsReader
 from persist.txns_state import CommitRecord
 
-logger = logging.getLogger(__name__)
+_log: Final = structlog.get_logger(__name__)
 
 MAX_INSTANT_UPDATES: Final = 512
 MAX_INSTANT_BYTES: Final = 64 * 1024
@@ -66,7 +67,7 @@ class Collections:
         self._reader = reader
         self._blob = blob
         self._scheduler = scheduler
-        self._cache_bytes = cache_bytes
+        self.cache_bytes = cache_bytes
         self._loop = asyncio.get_running_loop()
         self._residents: OrderedDict[Key, _Resident] = OrderedDict()
         self._by_shard: dict[ShardId, list[_Resident]] = {}
@@ -152,7 +153,6 @@ class Collections:
         try:
             table = await self._snapshot(shard, types, as_of)
         except asyncio.CancelledError:
-            resident.error = ConnectionAbortedError("the replica is stopping")
             self._drop(shard, types, resident)
             self._announce(resident)
             raise
@@ -265,7 +265,7 @@ class Collections:
             if isinstance(error, asyncio.CancelledError):
                 raise
             if not isinstance(error, MissingPartError):
-                logger.exception("a collection could not be kept up and will be loaded anew")
+                _log.exception("collection_dropped")
         finally:
             resident.task = None
 
@@ -304,7 +304,7 @@ class Collections:
     def _evict(self) -> None:
         size = self._size_bytes()
         for (shard, types), resident in tuple(self._residents.items()):
-            if size <= self._cache_bytes:
+            if size <= self.cache_bytes:
                 return
             if resident.table is None or resident.task is not None or resident.table.is_held:
                 continue

@@ -157,6 +157,13 @@ class CreateInstance(msgspec.Struct, frozen=True, array_like=True, tag="create_i
     config: InstanceConfig
 
 
+class UpdateConfiguration(msgspec.Struct, frozen=True, array_like=True, tag="update_configuration"):
+    """New limits, in force for what starts from now on."""
+
+    query_memory_bytes: int
+    collection_cache_bytes: int
+
+
 class Push(msgspec.Struct, frozen=True, array_like=True, tag="push"):
     """One consensus diff of the txns shard, known to be durable."""
 
@@ -219,6 +226,7 @@ class CopyEnd(msgspec.Struct, frozen=True, array_like=True, tag="copy_end"):
 Command = (
     Hello
     | CreateInstance
+    | UpdateConfiguration
     | Push
     | Peek
     | PeekCredit

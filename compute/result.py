@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import islice
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from compute.encode import COPY_BINARY_HEADER, ResultEncoder, copy_data
 from compute.execution import CHUNK_ROWS, Execution, Operator, repeated
@@ -22,12 +22,12 @@ FIRST_PIECE_ROWS: Final = 256
 Rows = list[Row]
 
 
-@dataclass(frozen=True, slots=True)
-class Piece:
+class Piece(NamedTuple):
     """Encoded rows on their way out."""
 
     data: bytes
     row_count: int
+    is_last: bool = False
 
 
 NO_PIECE: Final = Piece(b"", 0)
@@ -130,7 +130,7 @@ def encoded(rows: Iterator[Rows], encoder: ResultEncoder) -> Iterator[Piece]:
         pending.append(copy_data(header + encoder.end[5:]))
     else:
         pending.append(encoder.end)
-    yield Piece(b"".join(pending), pending_rows)
+    yield Piece(b"".join(pending), pending_rows, is_last=True)
 
 
 def _with_header(data: bytes, header: bytes) -> bytes:

@@ -8,7 +8,7 @@ also cancels the work on the replica.
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
-from typing import Protocol, Self
+from typing import Final, Protocol, Self
 
 from compute.protocol import (
     CopyFormat,
@@ -21,7 +21,7 @@ from compute.protocol import (
 from core.ids import GlobalId, ShardId, Timestamp
 from expr.relation import Finishing, Relation
 from expr.scalar import EvaluationContext, Scalar
-from persist.txn_reader import TxnsPush
+from persist.txns_state import TxnsPush
 
 __all__ = [
     "ComputeClient",
@@ -39,6 +39,10 @@ __all__ = [
     "TargetTable",
 ]
 
+NO_FINISHING: Final = Finishing()
+DEFAULT_CONTEXT: Final = EvaluationContext()
+DEFAULT_COPY_OPTIONS: Final = CopyOptions()
+
 
 @dataclass(frozen=True, slots=True)
 class PeekRequest:
@@ -52,7 +56,7 @@ class PeekRequest:
     relation: Relation
     as_of: Timestamp
     output: OutputFormat
-    finishing: Finishing = Finishing()
+    finishing: Finishing = NO_FINISHING
     sources: dict[GlobalId, ShardId] = field(default_factory=dict)
 
 
@@ -105,11 +109,11 @@ class StageRequest:
     as_of: Timestamp
     mode: StageMode
     table: TargetTable
-    finishing: Finishing = Finishing()
+    finishing: Finishing = NO_FINISHING
     sources: dict[GlobalId, ShardId] = field(default_factory=dict)
     returning: tuple[Scalar, ...] | None = None
     returning_output: OutputFormat | None = None
-    context: EvaluationContext = EvaluationContext()
+    context: EvaluationContext = DEFAULT_CONTEXT
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,12 +125,12 @@ class CopyFromRequest:
     columns: tuple[int, ...]
     fill: tuple[Scalar | None, ...]
     format: CopyFormat
-    options: CopyOptions = CopyOptions()
-    context: EvaluationContext = EvaluationContext()
+    options: CopyOptions = DEFAULT_COPY_OPTIONS
+    context: EvaluationContext = DEFAULT_CONTEXT
 
 
 class CopyStaging(Protocol):
-    """One COPY FROM in progress. Use as an async context manager: leaving it aborts if unfinished."""
+    """One COPY FROM in progress. As an async context manager it aborts when left unfinished."""
 
     async def __aenter__(self) -> Self: ...
 

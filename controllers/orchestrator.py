@@ -11,7 +11,6 @@ it ends when its standard input, a pipe that only environmentd holds, is closed.
 """
 
 import asyncio
-import logging
 import os
 import subprocess
 import sys
@@ -21,7 +20,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Protocol
 
-logger = logging.getLogger(__name__)
+import structlog
+
+_log: Final = structlog.get_logger(__name__)
 
 FIRST_BACKOFF_S: Final = 0.05
 MAX_BACKOFF_S: Final = 5.0
@@ -144,9 +145,7 @@ class _ReplicaProcess:
                 status = await self._wait(process)
                 self.pid = None
                 self._process = None
-                logger.warning(
-                    "replica %s (pid %d) ended with status %d", self.replica, process.pid, status
-                )
+                _log.warning("replica_ended", replica=self.replica, pid=process.pid, status=status)
                 self._announce(ReplicaEvent(self.replica, self.address, process.pid, status))
                 if loop.time() - started > STEADY_AFTER_S:
                     backoff_s = FIRST_BACKOFF_S
@@ -179,16 +178,14 @@ class _ReplicaProcess:
         return process
 
     async def _wait(self, process: subprocess.Popen[bytes]) -> int:
-        """Wait for the end of `process` without a thread: its pidfd, or polling where none is."""
-        if not hasattr(os, "pidfd_open"):
-            while process.poll() is None:
-                await asyncio.sleep(0.1)
-            return process.returncode
+        """Wait for the end of `process`: by its pidfd, or in a thread where there is none."""
         loop = asyncio.get_running_loop()
-        ended = loop.create_future()
+        if not hasattr(os, "pidfd_open"):
+            return await loop.run_in_executor(None, process.wait)
+        ended: asyncio.Future[None] = loop.create_future()
         descriptor = os.pidfd_open(process.pid)
         try:
-            loop.add_reader(descriptor, lambda: ended.done() or ended.set_result(None))
+            loop.add_reader(descriptor, _resolve, ended)
             try:
                 await ended
             finally:
@@ -211,6 +208,11 @@ class _ReplicaProcess:
             process.kill()
             await self._wait(process)
         self._path.unlink(missing_ok=True)
+
+
+def _resolve(future: asyncio.Future[None]) -> None:
+    if not future.done():
+        future.set_result(None)
 
 
 def _socket_directory(data_dir: Path) -> Path:

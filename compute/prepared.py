@@ -1,0 +1,95 @@
+"""Compiled work, found again by its description's bytes."""
+
+from collections import OrderedDict
+from dataclasses import dataclass
+from typing import Final
+
+from compute.encode import ResultEncoder, result_encoder
+from compute.metrics import RENDERED_PLANS
+from compute.protocol import CopyWork, PeekWork, ProtocolError, StageWork, decode_work
+from compute.render import render
+from compute.result import FinishedQuery, finished_query
+from compute.stage import PreparedStage, prepare_stage
+from core.ids import GlobalId, ShardId
+from core.sql_types import SqlType
+from expr.relation import Get, Relation, children
+
+MAX_PREPARED: Final = 1024
+MAX_REMEMBERED_BYTES: Final = 64 * 1024  # of one description
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """What running needs to know of any work: the collections it reads and their types."""
+
+    sources: tuple[tuple[GlobalId, ShardId, tuple[SqlType, ...]], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PreparedPeek(Prepared):
+    """A compiled `PeekWork`."""
+
+    query: FinishedQuery
+    encoder: ResultEncoder
+
+
+class PreparedWorks:
+    """The most recently used compiled peeks."""
+
+    def __init__(self) -> None:
+        self._peeks: OrderedDict[bytes, PreparedPeek] = OrderedDict()
+
+    def peek(self, data: bytes) -> PreparedPeek:
+        """The compiled form of an encoded `PeekWork`. Raises SqlError, ProtocolError."""
+        prepared = self._peeks.get(data)
+        if prepared is not None:
+            self._peeks.move_to_end(data)
+            return prepared
+        work = decode_work(data)
+        if not isinstance(work, PeekWork):
+            raise ProtocolError("a peek's work must be a query")
+        RENDERED_PLANS.inc()
+        query = finished_query(render(work.relation, work.output.context), work.finishing)
+        prepared = PreparedPeek(
+            _sources(work.relation, work.sources), query, result_encoder(work.output)
+        )
+        if len(data) <= MAX_REMEMBERED_BYTES:
+            self._peeks[data] = prepared
+            if len(self._peeks) > MAX_PREPARED:
+                self._peeks.popitem(last=False)
+        return prepared
+
+    def stage(self, data: bytes) -> tuple[Prepared, PreparedStage]:
+        """The compiled form of an encoded `StageWork`. Raises SqlError, ProtocolError."""
+        work = decode_work(data)
+        if not isinstance(work, StageWork):
+            raise ProtocolError("a stage's work must be a staged query")
+        return Prepared(_sources(work.relation, work.sources)), prepare_stage(work)
+
+    def copy(self, data: bytes) -> CopyWork:
+        """Decode a `CopyWork`. Raises ProtocolError."""
+        work = decode_work(data)
+        if not isinstance(work, CopyWork):
+            raise ProtocolError("a copy's work must be a COPY")
+        return work
+
+
+def _sources(
+    relation: Relation, shards: tuple[tuple[GlobalId, ShardId], ...]
+) -> tuple[tuple[GlobalId, ShardId, tuple[SqlType, ...]], ...]:
+    """Every collection that `relation` reads, once, with its shard and column types.
+
+    Raises ProtocolError when a shard is missing.
+    """
+    shard_of = dict(shards)
+    found: dict[GlobalId, tuple[SqlType, ...]] = {}
+    stack: list[Relation] = [relation]
+    while stack:
+        node = stack.pop()
+        if isinstance(node, Get):
+            found[node.id] = node.types
+        stack.extend(children(node))
+    missing = [id for id in found if id not in shard_of]
+    if missing:
+        raise ProtocolError(f"no shard was given for {', '.join(missing)}")
+    return tuple((id, shard_of[id], tuple(t.base for t in types)) for id, types in found.items())
