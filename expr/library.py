@@ -3,6 +3,7 @@
 import expr.functions.aggregates
 import expr.functions.arithmetic
 import expr.functions.casts
+import expr.functions.catalog_rows
 import expr.functions.comparison
 import expr.functions.interval_arithmetic
 import expr.functions.logic

@@ -112,17 +112,20 @@ RAW_VIEWS: Final = (
         "mz_items",
         """
         id text! = r.key->>'id'
-        oid oid! = (r.value->>'oid')::int8
-        schema_id text! = r.value->>'schema_id'
-        name text! = r.value->>'name'
-        type text! = r.value->>'type'
-        owner_id text! = r.value->>'owner'
-        create_sql text! = r.value->>'create_sql'
-        column_count int4! = jsonb_array_length(r.value->'columns')
-        temporary_connection int4 = (r.value->>'temporary_connection')::int4
-        created_at timestamptz! = to_timestamp((r.value->>'created_at')::float8 / 1000000.0::float8)
+        oid oid! = i.oid
+        schema_id text! = i.schema_id
+        name text! = i.name
+        type text! = i.type
+        owner_id text! = i.owner_id
+        create_sql text! = i.create_sql
+        column_count int4! = i.column_count
+        temporary_connection int4 = i.temporary_connection
+        created_at timestamptz! = i.created_at
         """,
-        "FROM mz_internal.mz_catalog_raw r WHERE r.kind = 'item'",
+        """
+        FROM mz_internal.mz_catalog_raw r, LATERAL mz_catalog_item(r.value) i
+        WHERE r.kind = 'item'
+        """,
         comment="Tables, views, sources, sinks and indexes, of users and of the system.",
     ),
     view(
@@ -131,18 +134,17 @@ RAW_VIEWS: Final = (
         "mz_item_columns",
         """
         id text! = r.key->>'id'
-        item_oid oid! = (r.value->>'oid')::int8
-        temporary_connection int4 = (r.value->>'temporary_connection')::int4
-        position int4! = c.ordinality
-        name text! = c.value->>'name'
-        nullable bool! = (c.value->>'nullable')::bool
-        type_oid oid! = (c.value->>'type_oid')::int8
-        type_modifier int4! = (c.value->>'type_modifier')::int4
-        default_sql text = c.value->>'default'
+        item_oid oid! = c.item_oid
+        temporary_connection int4 = c.temporary_connection
+        position int4! = c.position
+        name text! = c.name
+        nullable bool! = c.nullable
+        type_oid oid! = c.type_oid
+        type_modifier int4! = c.type_modifier
+        default_sql text = c.default_sql
         """,
         """
-        FROM mz_internal.mz_catalog_raw r,
-            LATERAL jsonb_array_elements(r.value->'columns') WITH ORDINALITY AS c(value, ordinality)
+        FROM mz_internal.mz_catalog_raw r, LATERAL mz_catalog_columns(r.value) c
         WHERE r.kind = 'item'
         """,
         comment="Columns of items, numbered from 1.",
@@ -153,11 +155,11 @@ RAW_VIEWS: Final = (
         "mz_object_dependencies",
         """
         object_id text! = r.key->>'id'
-        referenced_object_id text! = d.value
+        referenced_object_id text! = d.referenced_id
         """,
         """
         FROM mz_internal.mz_catalog_raw r,
-            LATERAL jsonb_array_elements_text(r.value->'depends_on') AS d(value)
+            LATERAL mz_catalog_dependencies(r.value) AS d(referenced_id)
         WHERE r.kind = 'item'
         """,
         comment="Which item's definition names which other item.",
