@@ -8,7 +8,7 @@ client can make grow has a bound. Deliberately absent: TLS and users (for now), 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, cast
 
 import msgspec
 import structlog
@@ -116,8 +116,8 @@ class _Connection(web.RequestHandler):
         manager = self._manager
         super().connection_made(transport)
         if manager is not None and len(manager.connections) > MAX_CONNECTIONS:
-            assert isinstance(transport, asyncio.WriteTransport)
-            transport.abort()
+            # uvloop's transports are not instances of asyncio's classes.
+            cast("asyncio.WriteTransport", transport).abort()
 
     def handle_error(
         self,
