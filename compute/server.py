@@ -7,7 +7,7 @@ ends what the old one asked for. What is in memory stays, as long as the instanc
 import asyncio
 import os
 from collections.abc import Callable
-from typing import Final, assert_never
+from typing import Final, assert_never, cast
 
 import structlog
 from prometheus_client import REGISTRY
@@ -182,8 +182,7 @@ class Connection(asyncio.Protocol):
         return self._instance is not None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = cast("asyncio.Transport", transport)  # uvloop has its own classes
 
     def data_received(self, data: bytes) -> None:
         try:

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable
-from typing import Final
+from typing import Final, cast
 
 from compute.protocol import (
     PROTOCOL_VERSION,
@@ -44,8 +44,7 @@ class ReplicaConnection(asyncio.Protocol):
         self.last_heard = loop.time()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = cast("asyncio.Transport", transport)  # uvloop has its own classes
         self.send(Hello(PROTOCOL_VERSION, self._config.epoch, self._replica))
         self.send(CreateInstance(self._config))
 
