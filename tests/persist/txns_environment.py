@@ -9,15 +9,16 @@ from dataclasses import dataclass
 
 from core.clock import Clock, system_clock
 from core.ids import ShardId, Timestamp
-from oracle.commit_point import ThreeStepCommitPoint
-from oracle.environment import open_environment_oracle
+from oracle.commit_point import PostgresCommitPoint, ThreeStepCommitPoint
 from oracle.memory import MemoryOracle, MemoryTimeline
 from oracle.oracle import TimestampOracle
+from oracle.postgres import open_postgres_oracle
 from persist.batches import UpdateChunk, inline_batch
 from persist.commit_point import CommitPoint
 from persist.faults import FaultInjector, FaultyCommitPoint, FaultyConsensus
 from persist.location import PersistLocation
 from persist.memory import MemoryBlob, MemoryConsensus, MemoryFences, MemoryLogs
+from persist.postgres_pool import PostgresPool
 from persist.txn_reader import TxnsReader
 from persist.txn_wal import TxnsWriter
 from persist.txns_state import TxnWrite
@@ -96,14 +97,17 @@ async def postgres_process(
     location: PersistLocation, *, garbage_grace_us: int = 0
 ) -> AsyncIterator[Process]:
     """One process on a real PostgreSQL."""
-    handles = await open_environment_oracle(location)
-    writer = await TxnsWriter.open(
-        location, TXNS, handles.commit_point, garbage_grace_us=garbage_grace_us
-    )
+    assert location.fence is not None
+    pool = PostgresPool(location.metadata_url, 2)
     try:
-        yield Process(location, handles.oracle, handles.commit_point, writer)
+        oracle = await open_postgres_oracle(pool, location.fence)
+        commit_point = PostgresCommitPoint(pool, location.fence)
+        writer = await TxnsWriter.open(
+            location, TXNS, commit_point, garbage_grace_us=garbage_grace_us
+        )
+        yield Process(location, oracle, commit_point, writer)
     finally:
-        await handles.close()
+        await pool.close()
 
 
 @contextlib.asynccontextmanager
