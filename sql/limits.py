@@ -14,6 +14,7 @@ MAX_TOKENS: Final = 2_000_000
 MAX_NESTING: Final = 200  # brackets within brackets; one level costs up to 16 Python frames
 MAX_EXPRESSION_DEPTH: Final = 256  # prefix operators, CASE, NOT: what nests without brackets
 MAX_OPERATOR_CHAIN: Final = 1_000  # `a + b + c …` makes a tree as deep as it is long
+MAX_PLAN_DEPTH: Final = 1_000  # syntax trees are bounded; views and macros add to them
 MAX_SUBSCRIPTS: Final = 50
 MAX_BASED_INTEGER_DIGITS: Final = 64
 MAX_COLUMNS: Final = 1_600

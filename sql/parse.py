@@ -78,7 +78,7 @@ def parse_statements(
     parser = parser_class(text, tokens)
     if isinstance(parser, _DeadlineParser):
         parser.deadline = deadline
-    statements = []
+    statements: list[ParsedStatement] = []
     while True:
         while parser.accept(";"):
             pass

@@ -486,7 +486,7 @@ class QueryParser(SpecialCallParser):
         return tuple(names), tuple(types)
 
 
-class _Parenthesized(ast.QueryBody):
+class _Parenthesized(ast.QueryBody, frozen=True, gc=False):
     """A query in parentheses, met where a body is expected."""
 
     query: ast.Query

@@ -20,7 +20,7 @@ class SyntaxNode(msgspec.Struct, frozen=True, gc=False):
 # Types
 
 
-class TypeName(SyntaxNode):
+class TypeName(SyntaxNode, frozen=True, gc=False):
     """A type as written: `name` of one to three parts, modifiers, array dimensions."""
 
     name: Name
@@ -32,68 +32,68 @@ class TypeName(SyntaxNode):
 # Expressions
 
 
-class Expression(SyntaxNode):
+class Expression(SyntaxNode, frozen=True, gc=False):
     """Any scalar expression."""
 
 
-class ColumnName(Expression):
+class ColumnName(Expression, frozen=True, gc=False):
     """A possibly qualified column (or, as PostgreSQL has it, whole-row) reference."""
 
     parts: Name
     pos: int
 
 
-class Star(Expression):
+class Star(Expression, frozen=True, gc=False):
     """`*` or `qualifier.*` in a select list or as the argument of count."""
 
     qualifier: Name
     pos: int
 
 
-class CompositeStar(Expression):
+class CompositeStar(Expression, frozen=True, gc=False):
     """`(expression).*`."""
 
     arg: Expression
     pos: int
 
 
-class NumberLiteral(Expression):
+class NumberLiteral(Expression, frozen=True, gc=False):
     """A numeric constant as written."""
 
     text: str
     pos: int
 
 
-class StringLiteral(Expression):
+class StringLiteral(Expression, frozen=True, gc=False):
     """A string constant, its escapes resolved: of type unknown."""
 
     value: str
     pos: int
 
 
-class BooleanLiteral(Expression):
+class BooleanLiteral(Expression, frozen=True, gc=False):
     value: bool
     pos: int
 
 
-class NullLiteral(Expression):
+class NullLiteral(Expression, frozen=True, gc=False):
     pos: int
 
 
-class ParameterReference(Expression):
+class ParameterReference(Expression, frozen=True, gc=False):
     """`$index`, from 1."""
 
     index: int
     pos: int
 
 
-class DefaultMarker(Expression):
+class DefaultMarker(Expression, frozen=True, gc=False):
     """DEFAULT in VALUES or SET."""
 
     pos: int
 
 
-class Operator(Expression):
+class Operator(Expression, frozen=True, gc=False):
     """A unary (`left` None) or binary operator."""
 
     name: str
@@ -103,28 +103,28 @@ class Operator(Expression):
     schema: str | None = None
 
 
-class Conjunction(Expression):
+class Conjunction(Expression, frozen=True, gc=False):
     """AND of two or more."""
 
     args: tuple[Expression, ...]
     pos: int
 
 
-class Disjunction(Expression):
+class Disjunction(Expression, frozen=True, gc=False):
     """OR of two or more."""
 
     args: tuple[Expression, ...]
     pos: int
 
 
-class Negation(Expression):
+class Negation(Expression, frozen=True, gc=False):
     """NOT."""
 
     arg: Expression
     pos: int
 
 
-class IsTest(Expression):
+class IsTest(Expression, frozen=True, gc=False):
     """IS [NOT] NULL, TRUE, FALSE, UNKNOWN; `test` in lower case."""
 
     arg: Expression
@@ -133,7 +133,7 @@ class IsTest(Expression):
     pos: int
 
 
-class DistinctTest(Expression):
+class DistinctTest(Expression, frozen=True, gc=False):
     """IS [NOT] DISTINCT FROM."""
 
     left: Expression
@@ -142,7 +142,7 @@ class DistinctTest(Expression):
     pos: int
 
 
-class Between(Expression):
+class Between(Expression, frozen=True, gc=False):
     arg: Expression
     low: Expression
     high: Expression
@@ -151,21 +151,21 @@ class Between(Expression):
     pos: int
 
 
-class InList(Expression):
+class InList(Expression, frozen=True, gc=False):
     arg: Expression
     items: tuple[Expression, ...]
     negated: bool
     pos: int
 
 
-class InQuery(Expression):
+class InQuery(Expression, frozen=True, gc=False):
     arg: Expression
     query: "Query"
     negated: bool
     pos: int
 
 
-class PatternMatch(Expression):
+class PatternMatch(Expression, frozen=True, gc=False):
     """LIKE, ILIKE and SIMILAR TO; `operator` is PostgreSQL's (`~~`, `!~~*`, `~` …)."""
 
     operator: str
@@ -176,7 +176,7 @@ class PatternMatch(Expression):
     pos: int
 
 
-class Quantified(Expression):
+class Quantified(Expression, frozen=True, gc=False):
     """`left operator ANY | ALL (array or query)`."""
 
     left: Expression
@@ -186,14 +186,14 @@ class Quantified(Expression):
     pos: int
 
 
-class OrderItem(SyntaxNode):
+class OrderItem(SyntaxNode, frozen=True, gc=False):
     expression: Expression
     descending: bool
     nulls_first: bool | None
     pos: int
 
 
-class WindowSpecification(SyntaxNode):
+class WindowSpecification(SyntaxNode, frozen=True, gc=False):
     """OVER (…) or a named window; `frame` is (mode, start, end) in upper case."""
 
     name: str | None
@@ -203,7 +203,7 @@ class WindowSpecification(SyntaxNode):
     pos: int
 
 
-class FunctionCall(Expression):
+class FunctionCall(Expression, frozen=True, gc=False):
     """A function, aggregate or window function call.
 
     `label` is the column name that the call gives when it differs from the function's last name.
@@ -223,7 +223,7 @@ class FunctionCall(Expression):
     label: str | None = None
 
 
-class SessionValue(Expression):
+class SessionValue(Expression, frozen=True, gc=False):
     """CURRENT_DATE, CURRENT_USER and their kin, with an optional precision."""
 
     name: str
@@ -231,25 +231,25 @@ class SessionValue(Expression):
     pos: int
 
 
-class CaseExpression(Expression):
+class CaseExpression(Expression, frozen=True, gc=False):
     arg: Expression | None
     branches: tuple[tuple[Expression, Expression], ...]
     otherwise: Expression | None
     pos: int
 
 
-class CoalesceExpression(Expression):
+class CoalesceExpression(Expression, frozen=True, gc=False):
     args: tuple[Expression, ...]
     pos: int
 
 
-class NullIf(Expression):
+class NullIf(Expression, frozen=True, gc=False):
     left: Expression
     right: Expression
     pos: int
 
 
-class MinMax(Expression):
+class MinMax(Expression, frozen=True, gc=False):
     """GREATEST or LEAST."""
 
     is_greatest: bool
@@ -257,32 +257,32 @@ class MinMax(Expression):
     pos: int
 
 
-class CastExpression(Expression):
+class CastExpression(Expression, frozen=True, gc=False):
     arg: Expression
     type: TypeName
     pos: int
 
 
-class CollateExpression(Expression):
+class CollateExpression(Expression, frozen=True, gc=False):
     arg: Expression
     collation: Name
     pos: int
 
 
-class ArrayExpression(Expression):
+class ArrayExpression(Expression, frozen=True, gc=False):
     """ARRAY[…]; nested brackets are nested ArrayExpressions."""
 
     items: tuple[Expression, ...]
     pos: int
 
 
-class RowExpression(Expression):
+class RowExpression(Expression, frozen=True, gc=False):
     items: tuple[Expression, ...]
     is_explicit: bool
     pos: int
 
 
-class Subscript(Expression):
+class Subscript(Expression, frozen=True, gc=False):
     """`arg[index]` or, with `is_slice`, `arg[lower:upper]`."""
 
     arg: Expression
@@ -292,28 +292,28 @@ class Subscript(Expression):
     pos: int
 
 
-class FieldSelection(Expression):
+class FieldSelection(Expression, frozen=True, gc=False):
     arg: Expression
     field: str
     pos: int
 
 
-class ScalarSubquery(Expression):
+class ScalarSubquery(Expression, frozen=True, gc=False):
     query: "Query"
     pos: int
 
 
-class ExistsSubquery(Expression):
+class ExistsSubquery(Expression, frozen=True, gc=False):
     query: "Query"
     pos: int
 
 
-class ArraySubquery(Expression):
+class ArraySubquery(Expression, frozen=True, gc=False):
     query: "Query"
     pos: int
 
 
-class GroupingCall(Expression):
+class GroupingCall(Expression, frozen=True, gc=False):
     args: tuple[Expression, ...]
     pos: int
 
@@ -321,7 +321,7 @@ class GroupingCall(Expression):
 # Queries
 
 
-class Alias(SyntaxNode):
+class Alias(SyntaxNode, frozen=True, gc=False):
     """An alias of a FROM item; `column_types` only for record-returning functions."""
 
     name: str
@@ -329,24 +329,24 @@ class Alias(SyntaxNode):
     column_types: tuple[TypeName, ...] = ()
 
 
-class FromItem(SyntaxNode):
+class FromItem(SyntaxNode, frozen=True, gc=False):
     """Anything in FROM."""
 
 
-class TableReference(FromItem):
+class TableReference(FromItem, frozen=True, gc=False):
     name: Name
     alias: Alias | None
     pos: int
 
 
-class SubqueryReference(FromItem):
+class SubqueryReference(FromItem, frozen=True, gc=False):
     query: "Query"
     alias: Alias | None
     lateral: bool
     pos: int
 
 
-class FunctionReference(FromItem):
+class FunctionReference(FromItem, frozen=True, gc=False):
     """A function (or ROWS FROM several) in FROM."""
 
     calls: tuple[Expression, ...]
@@ -365,7 +365,7 @@ class JoinType(StrEnum):
     FULL = "full"
 
 
-class JoinReference(FromItem):
+class JoinReference(FromItem, frozen=True, gc=False):
     kind: JoinType
     left: FromItem
     right: FromItem
@@ -377,13 +377,13 @@ class JoinReference(FromItem):
     alias: Alias | None = None
 
 
-class SelectItem(SyntaxNode):
+class SelectItem(SyntaxNode, frozen=True, gc=False):
     expression: Expression
     label: str | None
     pos: int
 
 
-class GroupingElement(SyntaxNode):
+class GroupingElement(SyntaxNode, frozen=True, gc=False):
     """One element of GROUP BY: `kind` is simple, rollup, cube or sets."""
 
     kind: str
@@ -392,24 +392,24 @@ class GroupingElement(SyntaxNode):
     pos: int
 
 
-class CommonTable(SyntaxNode):
+class CommonTable(SyntaxNode, frozen=True, gc=False):
     name: str
     columns: tuple[str, ...]
     statement: "Query | Insert | Update | Delete"
     pos: int
 
 
-class With(SyntaxNode):
+class With(SyntaxNode, frozen=True, gc=False):
     recursive: bool
     tables: tuple[CommonTable, ...]
     pos: int
 
 
-class QueryBody(SyntaxNode):
+class QueryBody(SyntaxNode, frozen=True, gc=False):
     """SELECT, VALUES or a set operation."""
 
 
-class Select(QueryBody):
+class Select(QueryBody, frozen=True, gc=False):
     items: tuple[SelectItem, ...]
     from_: tuple[FromItem, ...]
     where: Expression | None
@@ -423,12 +423,12 @@ class Select(QueryBody):
     into: Name | None = None
 
 
-class Values(QueryBody):
+class Values(QueryBody, frozen=True, gc=False):
     rows: tuple[tuple[Expression, ...], ...]
     pos: int
 
 
-class SetOperation(QueryBody):
+class SetOperation(QueryBody, frozen=True, gc=False):
     """UNION, INTERSECT, EXCEPT; the sides are queries (their own ORDER BY only in parentheses)."""
 
     operator: str
@@ -438,14 +438,14 @@ class SetOperation(QueryBody):
     pos: int
 
 
-class NestedQuery(QueryBody):
+class NestedQuery(QueryBody, frozen=True, gc=False):
     """A query in parentheses that has clauses of its own, under further clauses."""
 
     query: "Query"
     pos: int
 
 
-class Query(SyntaxNode):
+class Query(SyntaxNode, frozen=True, gc=False):
     """A whole query expression."""
 
     body: QueryBody
@@ -461,15 +461,15 @@ class Query(SyntaxNode):
 # Statements
 
 
-class Statement(SyntaxNode):
+class Statement(SyntaxNode, frozen=True, gc=False):
     """Any statement."""
 
 
-class QueryStatement(Statement):
+class QueryStatement(Statement, frozen=True, gc=False):
     query: Query
 
 
-class Assignment(SyntaxNode):
+class Assignment(SyntaxNode, frozen=True, gc=False):
     """`column = value`; for `(a, b) = …` several columns and a row or query as value."""
 
     columns: tuple[str, ...]
@@ -478,7 +478,7 @@ class Assignment(SyntaxNode):
     pos: int
 
 
-class Insert(Statement):
+class Insert(Statement, frozen=True, gc=False):
     """`query` None is DEFAULT VALUES."""
 
     table: Name
@@ -491,7 +491,7 @@ class Insert(Statement):
     pos: int
 
 
-class Update(Statement):
+class Update(Statement, frozen=True, gc=False):
     table: Name
     alias: str | None
     assignments: tuple[Assignment, ...]
@@ -502,7 +502,7 @@ class Update(Statement):
     pos: int
 
 
-class Delete(Statement):
+class Delete(Statement, frozen=True, gc=False):
     table: Name
     alias: str | None
     using: tuple[FromItem, ...]
@@ -512,11 +512,11 @@ class Delete(Statement):
     pos: int
 
 
-class Truncate(Statement):
+class Truncate(Statement, frozen=True, gc=False):
     tables: tuple[tuple[Name, int], ...]
 
 
-class Copy(Statement):
+class Copy(Statement, frozen=True, gc=False):
     """COPY; `options` in lower case, values as written (None: no value; tuples: column lists)."""
 
     table: Name | None
@@ -529,7 +529,7 @@ class Copy(Statement):
     pos: int
 
 
-class ColumnDefinition(SyntaxNode):
+class ColumnDefinition(SyntaxNode, frozen=True, gc=False):
     name: str
     type: TypeName
     not_null: bool
@@ -539,7 +539,7 @@ class ColumnDefinition(SyntaxNode):
     pos: int
 
 
-class CreateTable(Statement):
+class CreateTable(Statement, frozen=True, gc=False):
     name: Name
     columns: tuple[ColumnDefinition, ...]
     constraints: tuple[str, ...]
@@ -552,7 +552,7 @@ class CreateTable(Statement):
     pos: int
 
 
-class CreateView(Statement):
+class CreateView(Statement, frozen=True, gc=False):
     name: Name
     columns: tuple[str, ...]
     query: Query
@@ -566,25 +566,25 @@ class CreateView(Statement):
     pos: int
 
 
-class CreateDatabase(Statement):
+class CreateDatabase(Statement, frozen=True, gc=False):
     name: str
     if_not_exists: bool
     pos: int
 
 
-class CreateSchema(Statement):
+class CreateSchema(Statement, frozen=True, gc=False):
     name: Name
     if_not_exists: bool
     pos: int
 
 
-class CreateRole(Statement):
+class CreateRole(Statement, frozen=True, gc=False):
     name: str
     options: tuple[tuple[str, bool | int | str | None], ...]
     pos: int
 
 
-class Drop(Statement):
+class Drop(Statement, frozen=True, gc=False):
     """`kind` in lower case: table, view, schema, database, role …"""
 
     kind: str
@@ -593,7 +593,7 @@ class Drop(Statement):
     cascade: bool
 
 
-class AlterRename(Statement):
+class AlterRename(Statement, frozen=True, gc=False):
     """ALTER kind name RENAME TO new_name; `column` for RENAME COLUMN."""
 
     kind: str
@@ -604,7 +604,7 @@ class AlterRename(Statement):
     pos: int
 
 
-class AlterTolerated(Statement):
+class AlterTolerated(Statement, frozen=True, gc=False):
     """ALTER … OWNER TO, SET (…) and the like: accepted when the object exists."""
 
     kind: str
@@ -614,7 +614,7 @@ class AlterTolerated(Statement):
     pos: int
 
 
-class Explain(Statement):
+class Explain(Statement, frozen=True, gc=False):
     """`stage` is raw, decorrelated, optimized or physical; `analyze` runs nothing."""
 
     statement: Statement
@@ -623,7 +623,7 @@ class Explain(Statement):
     pos: int
 
 
-class Transaction(Statement):
+class Transaction(Statement, frozen=True, gc=False):
     verb: str  # begin, commit, rollback, savepoint, release, rollback_to
     tag: str
     modes: tuple[tuple[str, str], ...]
@@ -631,12 +631,12 @@ class Transaction(Statement):
     chain: bool
 
 
-class SetTransaction(Statement):
+class SetTransaction(Statement, frozen=True, gc=False):
     is_session: bool
     modes: tuple[tuple[str, str], ...]
 
 
-class SetVariable(Statement):
+class SetVariable(Statement, frozen=True, gc=False):
     """SET, SET LOCAL, RESET (`values` None); `name` None is RESET ALL."""
 
     name: str | None
@@ -644,13 +644,13 @@ class SetVariable(Statement):
     local: bool
 
 
-class ShowVariable(Statement):
+class ShowVariable(Statement, frozen=True, gc=False):
     """SHOW name; None is SHOW ALL."""
 
     name: str | None
 
 
-class ShowObjects(Statement):
+class ShowObjects(Statement, frozen=True, gc=False):
     """SHOW TABLES and its kin; `kind` is the plural in lower case ("tables", "columns" …)."""
 
     kind: str
@@ -661,34 +661,34 @@ class ShowObjects(Statement):
     pos: int
 
 
-class ShowCreate(Statement):
+class ShowCreate(Statement, frozen=True, gc=False):
     kind: str
     name: Name
     pos: int
 
 
-class AlterSystem(Statement):
+class AlterSystem(Statement, frozen=True, gc=False):
     name: str | None
     values: tuple[str, ...] | None
 
 
-class Prepare(Statement):
+class Prepare(Statement, frozen=True, gc=False):
     name: str
     types: tuple[TypeName, ...]
     statement_sql: str
 
 
-class Execute(Statement):
+class Execute(Statement, frozen=True, gc=False):
     name: str
     arguments: tuple[Expression, ...]
     pos: int
 
 
-class Deallocate(Statement):
+class Deallocate(Statement, frozen=True, gc=False):
     name: str | None
 
 
-class Declare(Statement):
+class Declare(Statement, frozen=True, gc=False):
     name: str
     query: Query
     statement_sql: str
@@ -697,7 +697,7 @@ class Declare(Statement):
     binary: bool
 
 
-class Fetch(Statement):
+class Fetch(Statement, frozen=True, gc=False):
     """`direction` is forward, backward, absolute, relative …; `count` None is ALL."""
 
     name: str
@@ -706,15 +706,15 @@ class Fetch(Statement):
     is_move: bool
 
 
-class CloseCursor(Statement):
+class CloseCursor(Statement, frozen=True, gc=False):
     name: str | None
 
 
-class Discard(Statement):
+class Discard(Statement, frozen=True, gc=False):
     target: str
 
 
-class Tolerated(Statement):
+class Tolerated(Statement, frozen=True, gc=False):
     """Accepted without effect; `relations` must exist."""
 
     tag: str
@@ -722,7 +722,7 @@ class Tolerated(Statement):
     notice: str | None = None
 
 
-class Unsupported(Statement):
+class Unsupported(Statement, frozen=True, gc=False):
     """Recognised but not implemented: planning it answers 0A000."""
 
     what: str

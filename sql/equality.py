@@ -1,0 +1,54 @@
+"""Which equality predicates can be keys of hash joins.
+
+A join key compares datums by `expr.ordering.equality_key`, so both sides must be held alike: an int
+and a bigint are, a date and a timestamp are not until the date is cast.
+"""
+
+from typing import Final
+
+from core.sql_types import FLOAT4, FLOAT8, INT2, INT4, INT8, NUMERIC, SqlType
+from expr.registry import CastContext
+from expr.casting import cast_scalar
+from expr.scalar import Call, Scalar
+
+_INTEGERS: Final = frozenset({INT2.oid, INT4.oid, INT8.oid})
+_FLOATS: Final = frozenset({FLOAT4.oid, FLOAT8.oid})
+_DATES: Final = frozenset({1082, 1114, 1184})
+_UNHASHABLE: Final = frozenset({114, 2249, 705})
+
+
+def is_equality(scalar: Scalar) -> bool:
+    """Whether `scalar` is a call of an operator `=`."""
+    return isinstance(scalar, Call) and scalar.function.startswith("=(")
+
+
+def equality_pair(scalar: Scalar) -> tuple[Scalar, Scalar] | None:
+    """The two sides of an equality, cast to one representation; None for other scalars and for
+    types that cannot be keys."""
+    if not (isinstance(scalar, Call) and scalar.function.startswith("=(")):
+        return None
+    left, right = scalar.args
+    a, b = left.type.oid, right.type.oid
+    if a in _UNHASHABLE or b in _UNHASHABLE:
+        return None
+    if a == b or (a in _INTEGERS and b in _INTEGERS) or (a in _FLOATS and b in _FLOATS):
+        return left, right
+    if a in _DATES and b in _DATES:
+        return _cast_both(left, right, SqlType(max(a, b)))
+    if NUMERIC.oid in (a, b):
+        return _cast_both(left, right, NUMERIC)
+    if {a, b} <= {25, 1043, 19, 18}:
+        return left, right
+    return None
+
+
+def _cast_both(
+    left: Scalar, right: Scalar, target: SqlType
+) -> tuple[Scalar, Scalar] | None:
+    sides = [
+        side if side.type.oid == target.oid else cast_scalar(side, target, CastContext.EXPLICIT)
+        for side in (left, right)
+    ]
+    if sides[0] is None or sides[1] is None:
+        return None
+    return sides[0], sides[1]

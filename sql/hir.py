@@ -1,0 +1,272 @@
+"""Planned queries before decorrelation.
+
+Scalars are those of `expr.scalar` over the columns of their node's input. A correlated reference
+is a `Parameter` with a negative index, a *variable*: an `Apply` binds variables to scalars of its
+input for each of its rows and joins that row with the rows of `sub`. Variables are unique in a
+statement, so nesting of any depth needs no level counting. PostgreSQL's PARAM_EXEC is the same idea.
+"""
+
+from enum import StrEnum
+
+import msgspec
+
+from core.ids import GlobalId
+from core.sql_types import INT8, SqlType
+from expr.relation import Aggregate, ColumnOrder, ScalarOrder, WindowFunction
+from expr.scalar import Parameter, Scalar, children
+
+Binding = tuple[int, Scalar]
+
+
+class HirNode(msgspec.Struct, frozen=True):
+    """An immutable node."""
+
+
+class Constant(HirNode, frozen=True):
+    rows: tuple[tuple[bytes, int], ...]
+    types: tuple[SqlType, ...]
+
+
+class Rows(HirNode, frozen=True):
+    """One row for each tuple of scalars (VALUES with expressions)."""
+
+    rows: tuple[tuple[Scalar, ...], ...]
+    types: tuple[SqlType, ...]
+
+
+class Get(HirNode, frozen=True):
+    """A stored collection; `nullable` tells of each column whether it may hold null."""
+
+    id: GlobalId
+    types: tuple[SqlType, ...]
+    nullable: tuple[bool, ...]
+
+
+class LocalGet(HirNode, frozen=True):
+    """The rows of the common table or shared view `id` of the statement."""
+
+    id: int
+    types: tuple[SqlType, ...]
+
+
+class Filter(HirNode, frozen=True):
+    input: "Hir"
+    predicates: tuple[Scalar, ...]
+
+
+class Map(HirNode, frozen=True):
+    input: "Hir"
+    scalars: tuple[Scalar, ...]
+
+
+class Project(HirNode, frozen=True):
+    input: "Hir"
+    outputs: tuple[int, ...]
+
+
+class FlatMap(HirNode, frozen=True):
+    input: "Hir"
+    function: str
+    args: tuple[Scalar, ...]
+    types: tuple[SqlType, ...]
+    ordinality: bool = False
+
+
+class JoinKind(StrEnum):
+    INNER = "inner"
+    LEFT = "left"
+    FULL = "full"
+    SEMI = "semi"
+    ANTI = "anti"
+
+
+class Join(HirNode, frozen=True):
+    """A join on predicates over the concatenated columns.
+
+    `null_aware` (ANTI): NOT IN over `pairs`, which compare left and right scalars.
+    """
+
+    kind: JoinKind
+    left: "Hir"
+    right: "Hir"
+    on: tuple[Scalar, ...]
+    pairs: tuple[tuple[Scalar, Scalar], ...] = ()
+    null_aware: bool = False
+
+
+class ApplyKind(StrEnum):
+    CROSS = "cross"  # the input's row with each row of `sub`
+    LEFT = "left"  # …and with nulls if there is none
+    SCALAR = "scalar"  # LEFT, and an error when there are several
+    SEMI = "semi"  # the input's rows for which `sub` has a row
+    ANTI = "anti"  # … has none
+
+
+class Apply(HirNode, frozen=True):
+    """For LEFT, `on` filters over input ++ sub before rows count as partners."""
+
+    kind: ApplyKind
+    input: "Hir"
+    bindings: tuple[Binding, ...]
+    sub: "Hir"
+    on: tuple[Scalar, ...] = ()
+
+
+class Reduce(HirNode, frozen=True):
+    """`default`: with no group key, the one row that SQL wants of an empty input."""
+
+    input: "Hir"
+    group_key: tuple[Scalar, ...]
+    aggregates: tuple[Aggregate, ...]
+    default: bool = False
+
+
+class Window(HirNode, frozen=True):
+    input: "Hir"
+    partition_by: tuple[Scalar, ...]
+    order_by: tuple[ScalarOrder, ...]
+    functions: tuple[WindowFunction, ...]
+
+
+class TopK(HirNode, frozen=True):
+    input: "Hir"
+    group_key: tuple[int, ...]
+    order_by: tuple[ColumnOrder, ...]
+    limit: int | None
+    offset: int = 0
+
+
+class Union(HirNode, frozen=True):
+    inputs: tuple["Hir", ...]
+
+
+class Negate(HirNode, frozen=True):
+    input: "Hir"
+
+
+class Threshold(HirNode, frozen=True):
+    input: "Hir"
+
+
+Hir = (
+    Constant
+    | Rows
+    | Get
+    | LocalGet
+    | Filter
+    | Map
+    | Project
+    | FlatMap
+    | Join
+    | Apply
+    | Reduce
+    | Window
+    | TopK
+    | Union
+    | Negate
+    | Threshold
+)
+
+UNIT = Constant(((b"\x90", 1),), ())
+"""The relation of one row without columns."""
+
+
+def types_of(hir: Hir) -> tuple[SqlType, ...]:
+    """The types of the node's columns."""
+    match hir:
+        case Constant(types=types) | Rows(types=types) | Get(types=types) | LocalGet(types=types):
+            return types
+        case Map(input=source, scalars=scalars):
+            return (*types_of(source), *(s.type for s in scalars))
+        case Project(input=source, outputs=outputs):
+            types = types_of(source)
+            return tuple(types[index] for index in outputs)
+        case FlatMap(input=source, types=types, ordinality=ordinality):
+            return (*types_of(source), *types, *((INT8,) if ordinality else ()))
+        case Join(kind=JoinKind.SEMI | JoinKind.ANTI, left=left):
+            return types_of(left)
+        case Join(left=left, right=right):
+            return types_of(left) + types_of(right)
+        case Apply(kind=ApplyKind.SEMI | ApplyKind.ANTI, input=source):
+            return types_of(source)
+        case Apply(input=source, sub=sub):
+            return types_of(source) + types_of(sub)
+        case Reduce(group_key=keys, aggregates=aggregates):
+            return (*(k.type for k in keys), *(a.type for a in aggregates))
+        case Window(input=source, functions=functions):
+            return (*types_of(source), *(f.type for f in functions))
+        case Union(inputs=inputs):
+            return types_of(inputs[0])
+        case _:
+            return types_of(hir.input)
+
+
+def inputs_of(hir: Hir) -> tuple[Hir, ...]:
+    """The direct inputs of the node."""
+    match hir:
+        case Constant() | Rows() | Get() | LocalGet():
+            return ()
+        case Join(left=left, right=right):
+            return (left, right)
+        case Apply(input=source, sub=sub):
+            return (source, sub)
+        case Union(inputs=inputs):
+            return inputs
+        case _:
+            return (hir.input,)
+
+
+def scalars_of(hir: Hir) -> tuple[Scalar, ...]:
+    """The scalars that stand in the node itself."""
+    match hir:
+        case Rows(rows=rows):
+            return tuple(s for row in rows for s in row)
+        case Filter(predicates=predicates):
+            return predicates
+        case Map(scalars=scalars):
+            return scalars
+        case FlatMap(args=args):
+            return args
+        case Join(on=on, pairs=pairs):
+            return (*on, *(s for pair in pairs for s in pair))
+        case Apply(bindings=bindings, on=on):
+            return (*(s for _, s in bindings), *on)
+        case Reduce(group_key=keys, aggregates=aggregates):
+            return (*keys, *(s for a in aggregates for s in aggregate_scalars(a)))
+        case Window(partition_by=partition_by, order_by=order_by, functions=functions):
+            return (
+                *partition_by,
+                *(o.scalar for o in order_by),
+                *(s for f in functions for s in f.args),
+                *(f.filter for f in functions if f.filter is not None),
+            )
+        case _:
+            return ()
+
+
+def aggregate_scalars(aggregate: Aggregate) -> tuple[Scalar, ...]:
+    """Every scalar of an aggregate."""
+    condition = () if aggregate.filter is None else (aggregate.filter,)
+    return (*aggregate.args, *condition, *(o.scalar for o in aggregate.order_by))
+
+
+def variables_in(scalar: Scalar, found: set[int]) -> None:
+    """Add the variables that `scalar` names to `found`."""
+    if isinstance(scalar, Parameter):
+        if scalar.index < 0:
+            found.add(scalar.index)
+        return
+    for part in children(scalar):
+        variables_in(part, found)
+
+
+def free_variables(hir: Hir) -> frozenset[int]:
+    """The variables that the node names and does not bind."""
+    found: set[int] = set()
+    for scalar in scalars_of(hir):
+        variables_in(scalar, found)
+    for source in inputs_of(hir):
+        found |= free_variables(source)
+    if isinstance(hir, Apply):
+        found -= {variable for variable, _ in hir.bindings}
+    return frozenset(found)

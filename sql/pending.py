@@ -1,0 +1,137 @@
+"""Results that an expression needs and that the relation under it does not have yet.
+
+While expressions are planned, a subquery, aggregate, window function or set-returning function
+becomes a column reference with a virtual index; the query planner adds the operators that compute
+them, in SQL's order of evaluation, and then puts real columns in their place.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+from core.errors import SqlError
+from core.sql_types import SqlType
+from expr.relation import Aggregate, ScalarOrder, WindowFunction
+from expr.scalar import ColumnRef, Scalar, children, with_children
+from sql.hir import Apply, ApplyKind, Binding, Hir, types_of
+from sql.syntax import WindowSpecification
+from sql.scope import VIRTUAL, map_columns
+
+
+@dataclass(frozen=True, slots=True)
+class PendingSubquery:
+    """A subquery of one column that is to be applied to the relation."""
+
+    index: int
+    sub: Hir
+    bindings: tuple[Binding, ...]
+    kind: ApplyKind
+
+
+@dataclass(frozen=True, slots=True)
+class PendingWindow:
+    """A window function with its window."""
+
+    index: int
+    function: WindowFunction
+    partition_by: tuple[Scalar, ...]
+    order_by: tuple[ScalarOrder, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PendingRows:
+    """A set-returning function in a select list."""
+
+    index: int
+    function: str
+    args: tuple[Scalar, ...]
+    types: tuple[SqlType, ...]
+    is_record: bool = False
+
+
+@dataclass(slots=True)
+class Pending:
+    """What the expressions of one place in a query are waiting for.
+
+    `aggregates`, `windows` and `rows` are None where SQL does not allow them.
+    """
+
+    indices: Iterator[int]
+    subqueries: list[PendingSubquery] = field(default_factory=list)
+    aggregates: "AggregateList | None" = None
+    windows: list[PendingWindow] | None = None
+    rows: list[PendingRows] | None = None
+    window_definitions: dict[str, WindowSpecification] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class AggregateList:
+    """The aggregates of a query level, each once, and the subqueries in their arguments."""
+
+    indices: Iterator[int]
+    inner: Pending
+    found: dict[Aggregate, int] = field(default_factory=dict)
+
+    def add(self, aggregate: Aggregate) -> ColumnRef:
+        """The virtual column of `aggregate`."""
+        index = self.found.get(aggregate)
+        if index is None:
+            index = next(self.indices)
+            self.found[aggregate] = index
+        return ColumnRef(index, aggregate.type)
+
+
+class Substitution:
+    """Real scalars for virtual columns and, above a GROUP BY, for grouped expressions.
+
+    Apply it once to a scalar, never to a result. With `keys`, a plain column that is no key is an
+    error, which `ungrouped` makes.
+    """
+
+    def __init__(
+        self,
+        keys: dict[Scalar, Scalar] | None = None,
+        ungrouped: Callable[[ColumnRef], SqlError] | None = None,
+    ) -> None:
+        self.real: dict[int, Scalar] = {}
+        self._keys = keys
+        self._ungrouped = ungrouped
+
+    def apply(self, scalar: Scalar) -> Scalar:
+        """`scalar` over the relation as it is now."""
+        if self._keys is None:
+            return map_columns(scalar, self._replace) if self.real else scalar
+        return self._grouped(scalar, self._keys)
+
+    def _replace(self, ref: ColumnRef) -> Scalar:
+        return self.real.get(ref.index, ref) if ref.index >= VIRTUAL else ref
+
+    def _grouped(self, scalar: Scalar, keys: dict[Scalar, Scalar]) -> Scalar:
+        key = keys.get(scalar)
+        if key is not None:
+            return key
+        if isinstance(scalar, ColumnRef):
+            if scalar.index >= VIRTUAL:
+                return self.real.get(scalar.index, scalar)
+            assert self._ungrouped is not None
+            raise self._ungrouped(scalar)
+        operands = children(scalar)
+        if not operands:
+            return scalar
+        return with_children(scalar, tuple(self._grouped(part, keys) for part in operands))
+
+
+def attach_subqueries(
+    hir: Hir, width: int, pending: Pending, substitution: Substitution
+) -> tuple[Hir, int]:
+    """Apply the subqueries waiting in `pending`; the relation and its new width.
+
+    Bindings are first rewritten by `substitution`, which then knows the new columns too.
+    """
+    for waiting in pending.subqueries:
+        bindings = tuple((v, substitution.apply(s)) for v, s in waiting.bindings)
+        hir = Apply(waiting.kind, hir, bindings, waiting.sub)
+        (result,) = types_of(waiting.sub)
+        substitution.real[waiting.index] = ColumnRef(width, result)
+        width += 1
+    pending.subqueries.clear()
+    return hir, width

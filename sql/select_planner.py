@@ -1,0 +1,564 @@
+"""SELECT: WHERE, GROUP BY, HAVING, windows, select list, DISTINCT, ORDER BY.
+
+The order of planning is that of names (FROM first), the order of operators is SQL's order of
+evaluation; what an expression needs and the relation lacks waits in a `Pending` between the two.
+"""
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import msgspec
+
+from core.errors import (
+    FEATURE_NOT_SUPPORTED,
+    GROUPING_ERROR,
+    INVALID_COLUMN_REFERENCE,
+    SYNTAX_ERROR,
+    SqlError,
+)
+from core.sql_types import INT8, UNKNOWN
+from expr.relation import Aggregate, ColumnOrder, ScalarOrder, WindowFunction
+from expr.scalar import Call, Coalesce, ColumnRef, Literal, Parameter, Scalar, children
+from sql import hir, intrinsics
+from sql import syntax as ast
+from sql.expression_base import OutputColumn, PlannedQuery
+from sql.from_planner import FromPlanner, FromResult
+from sql.hir import Hir, JoinKind, types_of
+from sql.names import column_name
+from sql.pending import (
+    AggregateList,
+    Pending,
+    PendingRows,
+    Substitution,
+    attach_subqueries,
+)
+from sql.positions import position
+from sql.scalar_planner import ScalarPlanner
+from sql.scope import VIRTUAL, Scope, missing_table
+
+
+@dataclass(frozen=True, slots=True)
+class _Item:
+    """A planned select item; `node` None for what a star expanded to."""
+
+    scalar: Scalar
+    name: str
+    node: ast.Expression | None
+    nullable: bool = True
+
+
+@dataclass(slots=True)
+class _Level:
+    """One SELECT while it is planned."""
+
+    select: ast.Select
+    names: Scope
+    source: FromResult
+    relation: Hir
+    width: int
+    pending: Pending
+    aggregates: AggregateList
+    positions: dict[int, int] = field(default_factory=dict)
+    before: Substitution = field(default_factory=Substitution)
+    after: Substitution = field(default_factory=Substitution)
+    items: list[_Item] = field(default_factory=list)
+
+
+class SelectPlanner(FromPlanner):
+    """Plans SELECT."""
+
+    def plan_select(
+        self, select: ast.Select, order_by: tuple[ast.OrderItem, ...], outer: Scope
+    ) -> PlannedQuery:
+        """One SELECT with the ORDER BY that belongs to it."""
+        if select.into is not None:
+            raise SqlError(FEATURE_NOT_SUPPORTED, "SELECT INTO is not supported")
+        level = self._level(select, outer)
+        if select.where is not None:
+            self.filter_where(level, select.where)
+        planner = self.scalars(level.names, level.pending, "SELECT")
+        level.items = self._items(select.items, planner, level)
+        keys = self._group_keys(level)
+        having = self._having(level)
+        orders, hidden = self._order_by(level, order_by, planner)
+        on = self._distinct_on(level, planner, orders, hidden)
+        self._group(level, keys, having)
+        self._attach_pending(level)
+        return self._project(level, orders, hidden, on)
+
+    def _level(self, select: ast.Select, outer: Scope) -> _Level:
+        source = self.plan_from(select.from_, outer)
+        names = source.scope(outer)
+        indices = self.indices
+        aggregates = AggregateList(indices, Pending(indices))
+        pending = Pending(indices, [], aggregates, [], [], dict(select.windows))
+        level = _Level(select, names, source, source.hir, source.width, pending, aggregates)
+
+        def note(scalar: Scalar, _name: str, pos: int) -> None:
+            if isinstance(scalar, ColumnRef):
+                level.positions.setdefault(scalar.index, pos)
+
+        names.note = note
+        return level
+
+    # WHERE
+
+    def filter_where(self, level: _Level, node: ast.Expression) -> None:
+        """Add WHERE to the level's relation: semi-joins for EXISTS and IN, filters for the rest."""
+        names = dataclasses.replace(level.names, note=None)
+        plain: list[Scalar] = []
+        nodes = _conjunct_nodes(node)
+        substitution = level.before
+        joins = []
+        for conjunct in nodes:
+            pending = Pending(self.indices)
+            planner = self.scalars(names, pending, "WHERE")
+            join = planner.semi_join(conjunct)
+            if join is not None:
+                joins.append(join)
+                continue
+            scalar = planner.condition(conjunct, "WHERE")
+            level.relation, level.width = attach_subqueries(
+                level.relation, level.width, pending, substitution
+            )
+            plain.extend(intrinsics.conjuncts(substitution.apply(scalar)))
+        if plain:
+            level.relation = hir.Filter(level.relation, tuple(plain))
+        for join in joins:
+            level.relation, level.width = join.attach(level.relation, level.width, substitution)
+
+    # Select list
+
+    def _items(
+        self, items: Sequence[ast.SelectItem], planner: ScalarPlanner, level: _Level
+    ) -> list[_Item]:
+        result: list[_Item] = []
+        for item in items:
+            node = item.expression
+            if isinstance(node, ast.Star):
+                result.extend(expand_star(node, planner.scope))
+            elif isinstance(node, ast.CompositeStar):
+                result.extend(self._expand_composite(node, planner))
+            else:
+                scalar = planner.plan(node)
+                nullable = _is_nullable(scalar, level.source)
+                result.append(_Item(scalar, item.label or column_name(node), node, nullable))
+        return result
+
+    def _expand_composite(
+        self, node: ast.CompositeStar, planner: ScalarPlanner
+    ) -> list[_Item]:
+        if isinstance(node.arg, ast.ColumnName):
+            entry = planner.scope.table(node.arg.parts, node.arg.pos)
+            if entry is not None:
+                return [_Item(c.scalar, c.name, None, c.nullable) for c in entry.columns]
+        scalar = planner.plan(node.arg)
+        if isinstance(scalar, Call) and scalar.function == "row_of(any)":
+            return [_Item(s, f"f{i + 1}", None) for i, s in enumerate(scalar.args)]
+        raise SqlError(
+            FEATURE_NOT_SUPPORTED,
+            "row expansion via \"*\" is not supported here",
+            position=node.pos + 1,
+        )
+
+    # GROUP BY and HAVING
+
+    def _group_keys(self, level: _Level) -> list[Scalar] | None:
+        """The grouping expressions; None when there is no GROUP BY."""
+        if not level.select.group_by:
+            return None
+        pending = Pending(self.indices)
+        names = dataclasses.replace(level.names, note=None)
+        planner = self.scalars(names, pending, "GROUP BY")
+        keys: list[Scalar] = []
+        for element in level.select.group_by:
+            if element.kind != "simple":
+                raise SqlError(
+                    FEATURE_NOT_SUPPORTED,
+                    f"GROUP BY {element.kind.upper()} is not supported",
+                    position=element.pos + 1,
+                )
+            for node in element.expressions:
+                keys.append(self._group_key(node, planner, level))
+        level.relation, level.width = attach_subqueries(
+            level.relation, level.width, pending, level.before
+        )
+        return [level.before.apply(self.context.coercer.known(key)) for key in keys]
+
+    def _group_key(
+        self, node: ast.Expression, planner: ScalarPlanner, level: _Level
+    ) -> Scalar:
+        if isinstance(node, ast.ColumnName) and len(node.parts) == 1:
+            own = [c for c in level.names.columns if c.name == node.parts[0]]
+            if not own:
+                matches = {i.scalar: i for i in level.items if i.name == node.parts[0]}
+                if len(matches) > 1:
+                    raise SqlError(
+                        "42702",
+                        f'GROUP BY "{node.parts[0]}" is ambiguous',
+                        position=node.pos + 1,
+                    )
+                for scalar in matches:
+                    return self._group_item(scalar, node)
+        index = self.ordinal(node, len(level.items), "GROUP BY")
+        if index is not None:
+            return self._group_item(level.items[index].scalar, node)
+        return planner.plan(node)
+
+    def _group_item(self, scalar: Scalar, node: ast.Expression) -> Scalar:
+        if _has_virtual(scalar):
+            raise SqlError(
+                GROUPING_ERROR,
+                "aggregate functions are not allowed in GROUP BY",
+                position=position(node),
+            )
+        return scalar
+
+    def _having(self, level: _Level) -> tuple[Scalar, Pending] | None:
+        if level.select.having is None:
+            return None
+        pending = Pending(self.indices, [], level.aggregates)
+        planner = self.scalars(level.names, pending, "HAVING")
+        return planner.condition(level.select.having, "HAVING"), pending
+
+    def _group(
+        self, level: _Level, keys: list[Scalar] | None, having: tuple[Scalar, Pending] | None
+    ) -> None:
+        """Add the Reduce and HAVING, if the query is grouped at all."""
+        found = level.aggregates.found
+        if keys is None and having is None and not found:
+            level.after = level.before
+            return
+        level.relation, level.width = attach_subqueries(
+            level.relation, level.width, level.aggregates.inner, level.before
+        )
+        unique = list(dict.fromkeys(keys or ()))
+        aggregates = tuple(_over(aggregate, level.before) for aggregate in found)
+        level.relation = hir.Reduce(
+            level.relation, tuple(unique), aggregates, default=keys is None
+        )
+        places: dict[Scalar, Scalar] = {
+            key: ColumnRef(index, key.type) for index, key in enumerate(unique)
+        }
+        level.after = Substitution(places, lambda ref: self._ungrouped(level, ref))
+        for offset, (aggregate, virtual) in enumerate(found.items()):
+            level.after.real[virtual] = ColumnRef(len(unique) + offset, aggregate.type)
+        level.width = len(unique) + len(aggregates)
+        if having is not None:
+            condition, pending = having
+            level.relation, level.width = attach_subqueries(
+                level.relation, level.width, pending, level.after
+            )
+            predicates = intrinsics.conjuncts(level.after.apply(condition))
+            level.relation = hir.Filter(level.relation, predicates)
+
+    def _ungrouped(self, level: _Level, ref: ColumnRef) -> SqlError:
+        name = f"column {ref.index}"
+        for table in level.source.tables:
+            for column in table.columns:
+                if column.scalar == ref:
+                    name = f"{table.alias}.{column.name}" if table.alias else column.name
+        pos = level.positions.get(ref.index)
+        return SqlError(
+            GROUPING_ERROR,
+            f'column "{name}" must appear in the GROUP BY clause or be used in an aggregate '
+            "function",
+            position=None if pos is None else pos + 1,
+        )
+
+    # What waits for the grouped relation
+
+    def _attach_pending(self, level: _Level) -> None:
+        level.relation, level.width = attach_subqueries(
+            level.relation, level.width, level.pending, level.after
+        )
+        for window in level.pending.windows or ():
+            apply = level.after.apply
+            function = window.function
+            level.relation = hir.Window(
+                level.relation,
+                tuple(map(apply, window.partition_by)),
+                tuple(
+                    ScalarOrder(apply(o.scalar), o.descending, o.nulls_last)
+                    for o in window.order_by
+                ),
+                (
+                    WindowFunction(
+                        function.function,
+                        tuple(map(apply, function.args)),
+                        function.type,
+                        function.frame,
+                        None if function.filter is None else apply(function.filter),
+                    ),
+                ),
+            )
+            level.after.real[window.index] = ColumnRef(level.width, function.type)
+            level.width += 1
+        self._attach_rows(level)
+
+    def _attach_rows(self, level: _Level) -> None:
+        """Set-returning functions: one is a FlatMap, several run side by side."""
+        waiting = [([row.index], row) for row in level.pending.rows or ()]
+        if len(waiting) == 1:
+            (indices, rows) = waiting[0]
+            args = tuple(map(level.after.apply, rows.args))
+            level.relation = hir.FlatMap(level.relation, rows.function, args, rows.types)
+            for index in indices:
+                level.after.real[index] = ColumnRef(level.width, rows.types[0])
+            level.width += 1
+        elif waiting:
+            self._attach_parallel_rows(level, waiting)
+
+    def _attach_parallel_rows(
+        self, level: _Level, waiting: list[tuple[list[int], PendingRows]]
+    ) -> None:
+        bindings: list[hir.Binding] = []
+        sub: Hir | None = None
+        for count, (indices, rows) in enumerate(waiting):
+            args = []
+            for arg in rows.args:
+                real = level.after.apply(arg)
+                variable = next(self.context.variables)
+                bindings.append((variable, real))
+                args.append(Parameter(variable, real.type))
+            part: Hir = hir.FlatMap(
+                hir.UNIT, rows.function, tuple(args), rows.types, ordinality=True
+            )
+            for index in indices:
+                level.after.real[index] = ColumnRef(level.width + count, rows.types[0])
+            sub = part if sub is None else _side_by_side(sub, part, count)
+        assert sub is not None
+        count = len(waiting)
+        sub = hir.Project(sub, tuple(range(count)))
+        level.relation = hir.Apply(
+            hir.ApplyKind.CROSS, level.relation, tuple(bindings), sub
+        )
+        level.width += count
+
+    # ORDER BY and DISTINCT
+
+    def _order_by(
+        self, level: _Level, order_by: tuple[ast.OrderItem, ...], planner: ScalarPlanner
+    ) -> tuple[list[ColumnOrder], list[Scalar]]:
+        """The orders over select items and the hidden scalars that follow them."""
+        orders = []
+        hidden: list[Scalar] = []
+        columns = tuple(OutputColumn(i.name, i.scalar.type) for i in level.items)
+        scalars = [item.scalar for item in level.items]
+        for item in order_by:
+            index = self._order_position(item.expression, columns, level)
+            if index is None:
+                order_planner = planner.elsewhere(place="ORDER BY")
+                scalar = self.context.coercer.known(order_planner.plan(item.expression))
+                if scalar in scalars:
+                    index = scalars.index(scalar)
+                elif level.select.distinct and not level.select.distinct_on:
+                    raise SqlError(
+                        INVALID_COLUMN_REFERENCE,
+                        "for SELECT DISTINCT, ORDER BY expressions must appear in select list",
+                        position=position(item.expression),
+                    )
+                else:
+                    hidden.append(scalar)
+                    index = len(scalars) + len(hidden) - 1
+            nulls_first = item.descending if item.nulls_first is None else item.nulls_first
+            orders.append(ColumnOrder(index, item.descending, not nulls_first))
+        return orders, hidden
+
+    def _order_position(
+        self, node: ast.Expression, columns: tuple[OutputColumn, ...], level: _Level
+    ) -> int | None:
+        """The select item that an ORDER BY item names or counts."""
+        if isinstance(node, ast.ColumnName) and len(node.parts) == 1:
+            matches = [i for i, c in enumerate(columns) if c.name == node.parts[0]]
+            if len({level.items[i].scalar for i in matches}) > 1:
+                raise SqlError(
+                    "42702",
+                    f'ORDER BY "{node.parts[0]}" is ambiguous',
+                    position=node.pos + 1,
+                )
+            return matches[0] if matches else None
+        return self.ordinal(node, len(columns), "ORDER BY")
+
+    def output_position(
+        self, node: ast.Expression, columns: tuple[OutputColumn, ...], clause: str
+    ) -> int | None:
+        """The output column that an item names or counts; None when it does neither."""
+        if isinstance(node, ast.ColumnName) and len(node.parts) == 1:
+            matches = [i for i, c in enumerate(columns) if c.name == node.parts[0]]
+            if len(matches) > 1:
+                raise SqlError(
+                    "42702",
+                    f'{clause} "{node.parts[0]}" is ambiguous',
+                    position=node.pos + 1,
+                )
+            return matches[0] if matches else None
+        return self.ordinal(node, len(columns), clause)
+
+    def ordinal(self, node: ast.Expression, count: int, clause: str) -> int | None:
+        """The select item that an integer constant counts."""
+        if isinstance(node, ast.NumberLiteral):
+            if not node.text.lstrip("-").isdigit():
+                raise SqlError(
+                    SYNTAX_ERROR,
+                    f"non-integer constant in {clause}",
+                    position=node.pos + 1,
+                )
+            index = int(node.text) if len(node.text) < 10 else 0
+            if not 1 <= index <= count:
+                raise SqlError(
+                    INVALID_COLUMN_REFERENCE,
+                    f"{clause} position {node.text} is not in select list",
+                    position=node.pos + 1,
+                )
+            return index - 1
+        if isinstance(node, (ast.StringLiteral, ast.NullLiteral)):
+            raise SqlError(
+                SYNTAX_ERROR, f"non-integer constant in {clause}", position=node.pos + 1
+            )
+        return None
+
+    def _distinct_on(
+        self,
+        level: _Level,
+        planner: ScalarPlanner,
+        orders: list[ColumnOrder],
+        hidden: list[Scalar],
+    ) -> list[int]:
+        """The columns of DISTINCT ON, which must lead the ORDER BY."""
+        nodes = level.select.distinct_on
+        columns = tuple(OutputColumn(i.name, i.scalar.type) for i in level.items)
+        on: list[int] = []
+        known = [*(item.scalar for item in level.items), *hidden]
+        for node in nodes:
+            index = self._order_position(node, columns, level)
+            if index is None:
+                scalar = self.context.coercer.known(
+                    planner.elsewhere(place="DISTINCT ON").plan(node)
+                )
+                if scalar in known:
+                    index = known.index(scalar)
+                else:
+                    hidden.append(scalar)
+                    known.append(scalar)
+                    index = len(known) - 1
+            on.append(index)
+        leading = [order.column for order in orders[: len(set(on))]]
+        if nodes and orders and not set(leading) <= set(on):
+            raise SqlError(
+                INVALID_COLUMN_REFERENCE,
+                "SELECT DISTINCT ON expressions must match initial ORDER BY expressions",
+                position=position(nodes[0]),
+            )
+        return on
+
+    def _project(
+        self, level: _Level, orders: list[ColumnOrder], hidden: list[Scalar], on: list[int]
+    ) -> PlannedQuery:
+        distinct = level.select.distinct
+        sorted_columns = {order.column for order in orders}
+        scalars = []
+        for index, item in enumerate(level.items):
+            scalar = level.after.apply(item.scalar)
+            if distinct or index in sorted_columns:
+                scalar = self.context.coercer.known(scalar)
+            scalars.append(scalar)
+        constants = tuple(
+            s if s.type.oid == UNKNOWN.oid and not isinstance(s, ColumnRef) else None
+            for s in scalars
+        )
+        columns = tuple(
+            OutputColumn(item.name, s.type, item.nullable)
+            for item, s in zip(level.items, scalars, strict=True)
+        )
+        scalars.extend(level.after.apply(scalar) for scalar in hidden)
+        relation = project_scalars(level.relation, level.width, scalars)
+        if on:
+            relation = hir.TopK(relation, tuple(dict.fromkeys(on)), tuple(orders), 1)
+        elif distinct:
+            types = types_of(relation)
+            keys = tuple(ColumnRef(i, t) for i, t in enumerate(types))
+            relation = hir.Reduce(relation, keys, ())
+        used = constants if any(c is not None for c in constants) else ()
+        return PlannedQuery(relation, columns, tuple(orders), constants=used)
+
+
+def project_scalars(relation: Hir, width: int, scalars: Sequence[Scalar]) -> Hir:
+    """The relation whose columns are `scalars` over `relation`."""
+    new: list[Scalar] = []
+    outputs = []
+    for scalar in scalars:
+        if isinstance(scalar, ColumnRef):
+            outputs.append(scalar.index)
+        else:
+            outputs.append(width + len(new))
+            new.append(scalar)
+    if new:
+        relation = hir.Map(relation, tuple(new))
+    if outputs == list(range(width + len(new))):
+        return relation
+    return hir.Project(relation, tuple(outputs))
+
+
+def expand_star(node: ast.Star, scope: Scope) -> list[_Item]:
+    """The columns that `*` or `t.*` stands for. Raises SqlError 42601 or 42P01."""
+    if not node.qualifier:
+        if not scope.tables:
+            raise SqlError(
+                SYNTAX_ERROR,
+                "SELECT * with no tables specified is not valid",
+                position=node.pos + 1,
+            )
+        columns = scope.columns
+    else:
+        entry = scope.table(node.qualifier, node.pos)
+        if entry is None:
+            raise missing_table(node.qualifier, node.pos)
+        columns = entry.columns
+    if scope.note is not None:
+        for column in columns:
+            scope.note(column.scalar, column.name, node.pos)
+    return [_Item(c.scalar, c.name, None, c.nullable) for c in columns]
+
+
+def _conjunct_nodes(node: ast.Expression) -> list[ast.Expression]:
+    if isinstance(node, ast.Conjunction):
+        return [part for arg in node.args for part in _conjunct_nodes(arg)]
+    return [node]
+
+
+def _has_virtual(scalar: Scalar) -> bool:
+    if isinstance(scalar, ColumnRef):
+        return scalar.index >= VIRTUAL
+    return any(_has_virtual(part) for part in children(scalar))
+
+
+def _is_nullable(scalar: Scalar, source: FromResult) -> bool:
+    if isinstance(scalar, ColumnRef):
+        for column in source.columns:
+            if column.scalar == scalar:
+                return column.nullable
+        return True
+    return not (isinstance(scalar, Literal) and not scalar.is_null)
+
+
+def _over(aggregate: Aggregate, substitution: Substitution) -> Aggregate:
+    apply = substitution.apply
+    return msgspec.structs.replace(
+        aggregate,
+        args=tuple(map(apply, aggregate.args)),
+        filter=None if aggregate.filter is None else apply(aggregate.filter),
+        order_by=tuple(
+            ScalarOrder(apply(o.scalar), o.descending, o.nulls_last) for o in aggregate.order_by
+        ),
+    )
+
+
+def _side_by_side(left: Hir, right: Hir, count: int) -> Hir:
+    """`left` (`count` columns and an ordinal) beside `right` (one column and an ordinal)."""
+    a, b = ColumnRef(count, INT8), ColumnRef(count + 2, INT8)
+    test = Call("=(int8,int8)", (a, b), intrinsics.TRUE.type)
+    joined = hir.Join(JoinKind.FULL, left, right, (test,))
+    mapped = hir.Map(joined, (Coalesce((a, b), INT8),))
+    return hir.Project(mapped, (*range(count), count + 1, count + 3))
