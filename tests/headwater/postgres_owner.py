@@ -15,7 +15,7 @@ async def _own(directory: Path) -> None:
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
     server = await EmbeddedPostgres.start(directory)
-    print(server.pid, server.url, flush=True)  # noqa: T201
+    print(server.pid, server.url, flush=True)
     await stop.wait()
     await server.stop()
 

@@ -142,6 +142,7 @@ def test_a_second_server_on_the_directory_names_the_first(server: HeadwaterServe
 
 
 def test_what_it_prints_when_ready(server: HeadwaterServer) -> None:
+    server.stop()  # what it has said is whole then
     assert f"psql -h 127.0.0.1 -p {server.sql_port} -U materialize materialize" in server.stderr
     assert f"http://127.0.0.1:{server.http_port}" in server.stderr
 
