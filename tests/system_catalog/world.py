@@ -1,8 +1,6 @@
 """A catalog in memory with a few objects of a user, and queries on it as a replica runs them."""
 
-import time
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 
 from catalog.boot import BootParameters, open_catalog
 from catalog.durable import RAW_CATALOG_DESC, RAW_CATALOG_ID, RowDiff
