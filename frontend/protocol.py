@@ -76,6 +76,7 @@ class ServerProtocol:
         "_chunks",
         "_needed",
         "_offset",
+        "_premature",
         "_seen_gssenc",
         "_seen_ssl",
         "_skip",
@@ -92,6 +93,7 @@ class ServerProtocol:
         self._needed = 4  # bytes that the next step needs
         self._skip = 0  # bytes of an oversized message still to drop
         self._skip_event: Event | None = None
+        self._premature: str | None = None  # an encryption request that bytes followed at once
         self._seen_ssl = False
         self._seen_gssenc = False
 
@@ -201,6 +203,15 @@ class ServerProtocol:
 
     def _next_startup_event(self) -> Event | None:
         self._join()
+        if self._premature is not None:
+            return self._break(
+                SqlError(
+                    errors.PROTOCOL_VIOLATION,
+                    f"received unencrypted data after {self._premature} request",
+                    detail="This could be either a client-software bug or evidence of an "
+                    "attempted man-in-the-middle attack.",
+                )
+            )
         (length,) = struct.unpack_from("!i", self._buffer, self._offset)
         if not MIN_STARTUP_LENGTH <= length <= MAX_STARTUP_LENGTH:
             return self._break(None)
@@ -240,14 +251,7 @@ class ServerProtocol:
         else:
             self._seen_gssenc = True
         if self._available:
-            return self._break(
-                SqlError(
-                    errors.PROTOCOL_VIOLATION,
-                    f"received unencrypted data after {name} request",
-                    detail="This could be either a client-software bug or evidence of an "
-                    "attempted man-in-the-middle attack.",
-                )
-            )
+            self._premature = name
         return event
 
     def _consume(self, size: int) -> None:

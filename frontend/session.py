@@ -376,21 +376,22 @@ async def open_session(
     )
     try:
         settings = initial_settings(services, handles, user, parameters)
+        if not is_internal:
+            _check_database(handles.catalog, str(settings.values["database"]))
         oracle = await services.coordinator.get_oracle()
         clients = await services.coordinator.get_controller_clients()
     except BaseException:
         await services.coordinator.terminate(handles.connection_id)
         raise
-    session = Session(
+    return Session(
         services, handles, oracle, clients, settings, user, interrupter, is_internal=is_internal
     )
-    database = session.database
-    if (
-        session.catalog.database_named(database) is None
-        and settings.values["current_object_missing_warnings"]
-    ):
-        session.notify(Notice("NOTICE", "MZ004", f'session database "{database}" does not exist'))
-    return session
+
+
+def _check_database(catalog: Catalog, database: str) -> None:
+    """A database must exist to be connected to; the superuser may have to create it first."""
+    if catalog.database_named(database) is None:
+        raise SqlError(errors.INVALID_CATALOG_NAME, f'database "{database}" does not exist')
 
 
 NOT_SETTINGS: Final = frozenset({"user", "database", "options", "replication"})

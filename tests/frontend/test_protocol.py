@@ -90,7 +90,8 @@ def test_encryption_asked_for_twice_is_fatal() -> None:
 
 
 def test_plaintext_behind_ssl_request_is_fatal() -> None:
-    event = only(ServerProtocol(), wire.request(5679) + wire.startup(user="u"))
+    request, event = events(ServerProtocol(), wire.request(5679) + wire.startup(user="u"))
+    assert request == SslRequest()
     assert sqlstate(event) == "08P01"
     assert isinstance(event, ConnectionBroken)
     assert event.error is not None
