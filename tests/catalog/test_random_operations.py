@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from hypothesis import given, settings
+from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from catalog.builder import CatalogBuilder
@@ -74,11 +74,9 @@ def operations(draw: st.DrawFn, catalog: Catalog) -> Operation:
     if items:
         chosen = draw(st.sampled_from(items))
         replaces = draw(st.booleans())
-        owner = chosen.is_temporary
+        connection = catalog.items[chosen.id].record.temporary_connection
         choices += [
-            lambda: view(
-                name, chosen, or_replace=replaces, temporary_connection=1 if owner else None
-            )
+            lambda: view(name, chosen, or_replace=replaces, temporary_connection=connection)
         ] * 4
         choices += [
             lambda: RenameItem(chosen.id, name),
@@ -87,7 +85,7 @@ def operations(draw: st.DrawFn, catalog: Catalog) -> Operation:
     return draw(st.sampled_from(choices))()
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100, deadline=None, phases=[Phase.reuse, Phase.generate, Phase.shrink])
 @given(st.data())
 def test_memory_is_what_the_rows_say(data: st.DataObject) -> None:
     catalog = new_catalog()
