@@ -2,10 +2,17 @@
 
 import expr.functions.aggregates
 import expr.functions.arithmetic
+import expr.functions.arrays
 import expr.functions.casts
-import expr.functions.catalog_rows
 import expr.functions.comparison
+import expr.functions.datetimes
+import expr.functions.derived
+import expr.functions.format_function
 import expr.functions.interval_arithmetic
 import expr.functions.logic
+import expr.functions.mathematics
+import expr.functions.patterns
 import expr.functions.session
+import expr.functions.strings
+import expr.functions.tables
 import expr.functions.type_names  # noqa: F401
