@@ -19,6 +19,7 @@ WRITE_CHUNK: Final = 64 * 1024
 HIGH_WATER: Final = 512 * 1024
 TURN_BUDGET_S: Final = 0.002
 KEEPALIVE_IDLE_S: Final = 60
+EOF_GRACE_S: Final = 10.0
 
 
 class WireTransport(asyncio.Protocol):
@@ -37,6 +38,8 @@ class WireTransport(asyncio.Protocol):
         self._output_size = 0
         self._reader: asyncio.Future[None] | None = None
         self._writer: asyncio.Future[None] | None = None
+        self._has_ended = False
+        self._grace: asyncio.TimerHandle | None = None
         self._is_writing_paused = False
         self._is_reading_paused = False
         self._turn_started = 0.0
@@ -66,24 +69,39 @@ class WireTransport(asyncio.Protocol):
                 reader.set_result(None)
 
     def eof_received(self) -> bool:
-        return False
+        """The client sends no more. What it has sent is still answered, but a client that only
+        died must not keep a statement running for ever."""
+        self._has_ended = True
+        self._wake(self._reader)
+        self._grace = self._loop.call_later(EOF_GRACE_S, self._lose)
+        return True
 
     def connection_lost(self, exc: Exception | None) -> None:
+        if self._grace is not None:
+            self._grace.cancel()
+        self._lose()
+
+    def _lose(self) -> None:
+        if self.is_lost:
+            return
         self.is_lost = True
         self.protocol.close()
-        for waiter in (self._reader, self._writer):
-            if waiter is not None and not waiter.done():
-                waiter.set_result(None)
+        self._wake(self._reader)
+        self._wake(self._writer)
         if self.on_lost is not None:
             self.on_lost()
+
+    @staticmethod
+    def _wake(waiter: asyncio.Future[None] | None) -> None:
+        if waiter is not None and not waiter.done():
+            waiter.set_result(None)
 
     def pause_writing(self) -> None:
         self._is_writing_paused = True
 
     def resume_writing(self) -> None:
         self._is_writing_paused = False
-        if self._writer is not None and not self._writer.done():
-            self._writer.set_result(None)
+        self._wake(self._writer)
 
     # Called by the connection's task -------------------------------------------------------------
 
@@ -99,13 +117,13 @@ class WireTransport(asyncio.Protocol):
         return event
 
     async def next_event(self) -> Event | None:
-        """The next event; None when the connection is lost. What is collected is written before
+        """The next event; None when no more will come. What is collected is written before
         waiting."""
         while True:
             event = self.poll_event()
             if event is not None:
                 return event
-            if self.is_lost:
+            if self.is_lost or self._has_ended:
                 return None
             self.flush()
             self._reader = self._loop.create_future()

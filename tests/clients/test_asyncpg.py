@@ -41,7 +41,7 @@ VALUES = [
     ("bytea", b"\0\xff"),
     ("date", datetime.date(1, 1, 1)),
     ("time", datetime.time(1, 2, 3, 4)),
-    ("timestamp", datetime.datetime(2024, 5, 6, 7, 8, 9, 10)),
+    ("timestamp", datetime.datetime(2024, 5, 6, 7, 8, 9, 10)),  # noqa: DTZ001
     ("timestamptz", datetime.datetime(2024, 5, 6, tzinfo=datetime.UTC)),
     ("interval", datetime.timedelta(days=1, microseconds=2)),
     ("uuid", uuid.UUID(int=1)),
