@@ -10,9 +10,7 @@ unsorted one, so memory is bounded by parts and not by tables; a larger merge ha
 rounds.
 """
 
-import asyncio
 import heapq
-import time
 from collections.abc import AsyncIterator, Iterable
 from typing import Final
 
@@ -29,6 +27,7 @@ from persist.batches import (
 )
 from persist.blob import Blob
 from persist.metrics import COMPACTED_UPDATES
+from persist.pacing import Pacer
 from persist.shard_state import Merge, ShardBatch, ShardState
 
 FAN_IN: Final = 8
@@ -36,8 +35,7 @@ SMALLEST_LEVEL_BYTES: Final = 4_096
 INLINE_STATE_LIMIT_BYTES: Final = 65_536
 LEAST_GARBAGE: Final = 64
 GARBAGE_FRACTION: Final = 4  # one retraction in four: up to half of the updates cancel
-SLICE_S: Final = 0.002
-SORT_SLICE_ROWS: Final = 2_048
+SLICE_ROWS: Final = 2_048
 
 Update = tuple[bytes, int, int]  # row, time, diff
 
@@ -67,8 +65,8 @@ def plan_merge(state: ShardState, since: Timestamp) -> MergePlan | None:
     for level in sorted(levels):
         if len(levels[level]) >= FAN_IN:
             return _plan(levels[level], since)
-    inline = [batch for batch in batches if batch.inline_bytes]
-    if sum(batch.inline_bytes for batch in inline) > INLINE_STATE_LIMIT_BYTES:
+    inline = [batch for batch in batches if batch.batch.inline_bytes]
+    if sum(batch.batch.inline_bytes for batch in inline) > INLINE_STATE_LIMIT_BYTES:
         return _plan(inline, since)
     if _is_mostly_garbage(batches, since):
         return _plan(list(batches), since)
@@ -86,7 +84,7 @@ async def run_merge(blob: Blob, plan: MergePlan, prefix: str) -> Merge:
     delete if the command is refused. Raises MissingPartError if a source is gone."""
     builder = BatchBuilder(blob, prefix)
     try:
-        pacer = _Pacer()
+        pacer = Pacer()
         async for row, ts, diff in _consolidated(blob, plan, pacer):
             builder.add(row, diff, Timestamp(ts))
             if builder.is_full:
@@ -172,21 +170,7 @@ def _replacements(plan: MergePlan, merged: Batch) -> tuple[ShardBatch, ...]:
     return tuple(added)
 
 
-class _Pacer:
-    """Gives the event loop a turn after each slice of work."""
-
-    __slots__ = ("_slice_end",)
-
-    def __init__(self) -> None:
-        self._slice_end = time.perf_counter() + SLICE_S
-
-    async def pause(self) -> None:
-        if time.perf_counter() >= self._slice_end:
-            await asyncio.sleep(SLICE_S)
-            self._slice_end = time.perf_counter() + SLICE_S
-
-
-async def _consolidated(blob: Blob, plan: MergePlan, pacer: _Pacer) -> AsyncIterator[Update]:
+async def _consolidated(blob: Blob, plan: MergePlan, pacer: Pacer) -> AsyncIterator[Update]:
     """The sum of all streams in order of row and time, without what cancels."""
     row, ts, total = b"", -1, 0
     count = 0
@@ -198,13 +182,13 @@ async def _consolidated(blob: Blob, plan: MergePlan, pacer: _Pacer) -> AsyncIter
                 yield row, ts, total
             row, ts, total = update
         count += 1
-        if count % SORT_SLICE_ROWS == 0:
+        if count % SLICE_ROWS == 0:
             await pacer.pause()
     if total:
         yield row, ts, total
 
 
-async def _merged(blob: Blob, plan: MergePlan, pacer: _Pacer) -> AsyncIterator[Update]:
+async def _merged(blob: Blob, plan: MergePlan, pacer: Pacer) -> AsyncIterator[Update]:
     """All streams in order of row and time: a heap of runs, each refilled part by part."""
     runs: list[_Run] = []
     for source in plan.sources:
@@ -213,10 +197,10 @@ async def _merged(blob: Blob, plan: MergePlan, pacer: _Pacer) -> AsyncIterator[U
             runs.append(_Run(blob, source.batch.ts, plan.since, parts))
             continue
         for part in parts:
-            updates = _updates(await read_part(blob, part), source.batch.ts, plan.since)
-            for begin in range(0, len(updates), SORT_SLICE_ROWS):
+            chunk = await read_part(blob, part)
+            for begin in range(0, len(chunk.rows), SLICE_ROWS):
                 run = _Run(blob, None, plan.since, [])
-                run.updates = sorted(updates[begin : begin + SORT_SLICE_ROWS])
+                run.updates = sorted(_updates(chunk, begin, source.batch.ts, plan.since))
                 runs.append(run)
                 await pacer.pause()
     heap: list[tuple[Update, int]] = []
@@ -236,9 +220,9 @@ async def _merged(blob: Blob, plan: MergePlan, pacer: _Pacer) -> AsyncIterator[U
 
 
 class _Run:
-    """A sorted run of updates whose parts are read one after the other."""
+    """A sorted run of updates whose parts are read one after the other, in slices."""
 
-    __slots__ = ("_blob", "_parts", "_since", "_ts", "position", "updates")
+    __slots__ = ("_blob", "_chunk", "_offset", "_parts", "_since", "_ts", "position", "updates")
 
     def __init__(
         self, blob: Blob, ts: Timestamp | None, since: Timestamp, parts: Iterable[BatchPart]
@@ -247,28 +231,39 @@ class _Run:
         self._ts = ts
         self._since = since
         self._parts = iter(parts)
+        self._chunk = UpdateChunk([])
+        self._offset = 0
         self.updates: list[Update] = []
         self.position = 0
 
     async def refill(self) -> bool:
         """Read on until there is an update at `position`; False at the end of the run."""
         while self.position >= len(self.updates):
-            part = next(self._parts, None)
-            if part is None:
-                self.updates = []
-                return False
-            self.updates = _updates(await read_part(self._blob, part), self._ts, self._since)
+            if self._offset >= len(self._chunk.rows):
+                part = next(self._parts, None)
+                if part is None:
+                    self.updates = []
+                    return False
+                self._chunk = await read_part(self._blob, part)
+                self._offset = 0
+            self.updates = _updates(self._chunk, self._offset, self._ts, self._since)
+            self._offset += SLICE_ROWS
             self.position = 0
         return True
 
 
-def _updates(chunk: UpdateChunk, ts: Timestamp | None, since: Timestamp) -> list[Update]:
-    count = len(chunk.rows)
+def _updates(
+    chunk: UpdateChunk, begin: int, ts: Timestamp | None, since: Timestamp
+) -> list[Update]:
+    """One slice of a chunk, its times advanced to `since`."""
+    rows = chunk.rows[begin : begin + SLICE_ROWS]
+    count = len(rows)
     times = chunk.times if chunk.times is not None else ts
     assert times is not None, "a chunk without times stands in a batch with one"
-    diffs = [chunk.diffs] * count if isinstance(chunk.diffs, int) else chunk.diffs
     if isinstance(times, int):
         times = [max(times, since)] * count
     else:
-        times = [max(time, since) for time in times]
-    return list(zip(chunk.rows, times, diffs, strict=True))
+        times = [max(time, since) for time in times[begin : begin + SLICE_ROWS]]
+    diffs = chunk.diffs
+    diffs = [diffs] * count if isinstance(diffs, int) else diffs[begin : begin + SLICE_ROWS]
+    return list(zip(rows, times, diffs, strict=True))

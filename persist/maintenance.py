@@ -7,6 +7,7 @@ of age.
 
 import asyncio
 import contextlib
+import time
 from collections.abc import Callable
 from typing import Final
 
@@ -59,6 +60,7 @@ class Maintenance:
         self._later: dict[ShardId, None] = {}
         self._seen_garbage: dict[str, int] = {}
         self._wake = asyncio.Event()
+        self._revisit_at = 0.0
 
     def notice(self, shard: ShardId) -> None:
         """`shard` has changed."""
@@ -82,6 +84,7 @@ class Maintenance:
                     _log.warning("maintenance_failed", shard=shard, error=str(error))
                     self._machines.forget(shard)
                     self._later[shard] = None
+                await asyncio.sleep(0)  # many visits find nothing to do and so never wait
 
     async def visit(self, shard: ShardId) -> bool:
         """Do what can be done for `shard` now; whether nothing waits for time."""
@@ -158,12 +161,18 @@ class Maintenance:
             _log.warning("sweep_failed", error=str(error))  # the next boot sweeps again
 
     async def _wait(self) -> None:
-        if self._later:
+        """Until a shard has changed or the time to look again has come."""
+        while not self._due:
+            self._wake.clear()
+            if not self._later:
+                await self._wake.wait()
+                self._revisit_at = time.monotonic() + REVISIT_S
+                continue
+            remaining = self._revisit_at - time.monotonic()
             with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(REVISIT_S):
+                async with asyncio.timeout(remaining):
                     await self._wake.wait()
-            self._due.update(self._later)
-            self._later.clear()
-        else:
-            await self._wake.wait()
-        self._wake.clear()
+            if time.monotonic() >= self._revisit_at:
+                self._due.update(self._later)
+                self._later.clear()
+                self._revisit_at = time.monotonic() + REVISIT_S

@@ -1,6 +1,6 @@
 """Consensus and blobs in memory: the reference the contract suites compare with, and the store of
-simulations. Each operation gives the event loop a turn, as a real one would, and then happens in one
-step, so it is atomic."""
+simulations. Each operation gives the event loop a turn, as a real one would, and then happens in
+one step, so it is atomic."""
 
 import asyncio
 from collections.abc import Sequence

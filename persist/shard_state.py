@@ -67,10 +67,6 @@ class ShardBatch(msgspec.Struct, frozen=True, array_like=True):
     def retraction_count(self) -> int:
         return sum(part.retraction_count for part in self.batch.parts)
 
-    @property
-    def inline_bytes(self) -> int:
-        return sum(part.size_bytes for part in self.batch.parts if part.key is None)
-
 
 class Garbage(msgspec.Struct, frozen=True, array_like=True):
     """A blob no state from `seqno` on refers to."""

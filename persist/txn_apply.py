@@ -24,12 +24,14 @@ from persist.consensus import settle_compare_and_set
 from persist.location import PersistLocation
 from persist.machine import Machine, Prepared, RefusedError, UpperMismatchError
 from persist.metrics import TXN_OP_SECONDS, UNAPPLIED_COMMITS, Timed
+from persist.pacing import Pacer
 from persist.shard_state import CompareAndAppend, ShardBatch, ShardState
 from persist.txns_state import CommitRecord, PendingWrite, TxnsState
 
 APPLY_INTERVAL_S: Final = 0.1
-APPLY_LIMIT_BYTES: Final = 2 * 1024 * 1024
+APPLY_LIMIT_BYTES: Final = 1024 * 1024
 APPLY_LIMIT_COMMITS: Final = 4_096
+APPLY_LIMIT_WRITES: Final = 8_192
 SHARDS_PER_STATEMENT: Final = 16
 MAX_MACHINES: Final = 512
 RETRY_DEADLINE_S: Final = 3_600.0
@@ -145,20 +147,20 @@ class Applier:
     def _next_commits(self) -> tuple[list[CommitRecord], bool]:
         """The oldest commits not applied, within the limits, and whether these are all."""
         taken: list[CommitRecord] = []
-        size = 0
+        size = writes = 0
         self._pending_bytes = 0
         for commit in self._state.commits():
             if commit.ts <= self.applied_through:
                 continue
-            if len(taken) >= APPLY_LIMIT_COMMITS or size > APPLY_LIMIT_BYTES:
+            if (
+                len(taken) >= APPLY_LIMIT_COMMITS
+                or writes > APPLY_LIMIT_WRITES
+                or size > APPLY_LIMIT_BYTES
+            ):
                 return taken, False
             taken.append(commit)
-            size += sum(
-                part.size_bytes
-                for write in commit.writes
-                for part in write.batch.parts
-                if part.inline is not None
-            )
+            writes += len(commit.writes)
+            size += sum(write.batch.inline_bytes for write in commit.writes)
         return taken, True
 
     async def _apply_commits(self, commits: Sequence[CommitRecord]) -> None:
@@ -237,7 +239,9 @@ class Applier:
             return None
         batches: list[ShardBatch] = []
         inline = UpdateChunk([], [], [])
+        pacer = Pacer()
         for write in missing:
+            await pacer.pause()
             _add_inline(inline, write)
             stored = tuple(part for part in write.batch.parts if part.key is not None)
             if stored:

@@ -43,7 +43,7 @@ from persist.txns_state import (
 
 SETTLE_DEADLINE_S: Final = 120.0
 ENTRIES_PER_BASE: Final = 1_000
-LEAST_BYTES_PER_BASE: Final = 256 * 1024
+LEAST_BYTES_PER_BASE: Final = 4 * 1024 * 1024
 SCAN_PAGE: Final = 1_000
 MAX_PROPOSALS: Final = 10
 _PLANTED_DELAY_S: Final = 0.05

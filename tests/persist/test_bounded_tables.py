@@ -53,7 +53,7 @@ async def test_tables_stay_bounded_under_single_row_inserts(
         }
     finally:
         await connection.close()
-    print(sizes)  # noqa: T201 - the figures themselves are of interest
+    print(sizes)
     assert sizes["consensus"][0] < MAX_CONSENSUS_ROWS
     assert sizes["consensus"][1] < MAX_CONSENSUS_BYTES
     assert sizes["blob"][0] < MAX_BLOB_ROWS

@@ -140,9 +140,9 @@ async def test_too_many_inline_bytes_become_one_blob() -> None:
     blob, state = MemoryBlob(), ShardState()
     for _ in range(5):
         state = await appended(blob, state, [(b"x" * 500, 1)] * 30)
-    assert all(batch.inline_bytes for batch in state.batches)
+    assert all(batch.batch.inline_bytes for batch in state.batches)
     state = await compacted(blob, state, MIN_TIMESTAMP)
-    assert sum(batch.inline_bytes for batch in state.batches) == 0
+    assert sum(batch.batch.inline_bytes for batch in state.batches) == 0
     assert len(state.batches) == 1
 
 

@@ -119,7 +119,7 @@ async def check_history(history: History, reader: TxnsReader) -> None:
 
 @pytest.mark.parametrize("seed", range(12))
 async def test_faults_lose_and_double_nothing(seed: int) -> None:
-    print("seed", seed)  # noqa: T201
+    print("seed", seed)
     history, reader, faults = await run_history(seed)
     assert faults.injected_count > 5
     await check_history(history, reader)
