@@ -7,24 +7,18 @@ is written per commit or tick.
 """
 
 from collections.abc import Callable
-from typing import Final
 
 from controllers.read_holds import ReadHolds
 from core.ids import MIN_TIMESTAMP, ShardId, Timestamp
 
-SINCE_LAG_US: Final = 1_000_000
-
 
 class StorageCollections:
     """Synchronous for its callers. `upper` tells the txns shard's upper: every commit below it was
-    acknowledged, so no later read is at a time before `upper() - 1`."""
+    acknowledged, so no later read is at a time before `upper() - 1`. `lag_us` is the policy: how
+    far sinces stay behind."""
 
     def __init__(
-        self,
-        holds: ReadHolds,
-        upper: Callable[[], Timestamp],
-        *,
-        lag_us: int = SINCE_LAG_US,
+        self, holds: ReadHolds, upper: Callable[[], Timestamp], lag_us: Callable[[], int]
     ) -> None:
         self.holds = holds
         self._upper = upper
@@ -32,7 +26,7 @@ class StorageCollections:
 
     def since(self) -> Timestamp:
         """How far sinces may be now; from here on no hold before it can be taken."""
-        wanted = Timestamp(max(MIN_TIMESTAMP, self._upper() - 1 - self._lag_us))
+        wanted = Timestamp(max(MIN_TIMESTAMP, self._upper() - 1 - self._lag_us()))
         return self.holds.advance_floor(wanted)
 
     def since_of(self, shard: ShardId) -> Timestamp:

@@ -16,15 +16,18 @@ from catalog.state import Catalog
 from coordinator.metrics import IMPLICATIONS_SECONDS
 from coordinator.published import PublishedCatalog
 from core.ids import ShardId, Timestamp
+from sql.variables import system_value
 
 
 @dataclass(frozen=True, slots=True)
 class Implications:
-    """Clusters by name, with the names of their replicas; shards by id."""
+    """Clusters by name, with the names of their replicas; shards by id. `limits` (the memory of one
+    query and of a replica's decoded collections, in bytes) is None when they stay as they are."""
 
     clusters_to_run: tuple[tuple[str, tuple[str, ...]], ...] = ()
     clusters_to_drop: tuple[str, ...] = ()
     shards_to_finalize: tuple[ShardId, ...] = ()
+    limits: tuple[int, int] | None = None
 
 
 class ClusterController(Protocol):
@@ -33,6 +36,10 @@ class ClusterController(Protocol):
     async def ensure_cluster(self, cluster: str, replicas: tuple[str, ...]) -> None: ...
 
     async def drop_cluster(self, cluster: str) -> None: ...
+
+    def update_configuration(
+        self, query_memory_bytes: int, collection_cache_bytes: int
+    ) -> None: ...
 
 
 Finalize = Callable[[Iterable[ShardId], Timestamp], None]
@@ -51,7 +58,12 @@ def implications(old: Catalog, new: Catalog) -> Implications:
     to_finalize: list[ShardId] = []
     if old.unfinalized is not new.unfinalized:
         to_finalize = [shard for shard in new.unfinalized if shard not in old.unfinalized]
-    return Implications(tuple(to_run), tuple(to_drop), tuple(to_finalize))
+    limits = None
+    if old.system_parameters is not new.system_parameters and replica_limits(old) != replica_limits(
+        new
+    ):
+        limits = replica_limits(new)
+    return Implications(tuple(to_run), tuple(to_drop), tuple(to_finalize), limits)
 
 
 class ImplicationsTask:
@@ -85,11 +97,20 @@ class ImplicationsTask:
         """Carry out what `new` implies. Finalization only remembers: it takes its time."""
         todo = implications(self._applied, new)
         self._finalize(todo.shards_to_finalize, new.ts)
+        if todo.limits is not None:
+            self._clusters.update_configuration(*todo.limits)
         for name, replicas in todo.clusters_to_run:
             await self._clusters.ensure_cluster(name, replicas)
         for name in todo.clusters_to_drop:
             await self._clusters.drop_cluster(name)
         self._applied = new
+
+
+def replica_limits(catalog: Catalog) -> tuple[int, int]:
+    """The memory, in bytes, of one query and of a replica's decoded collections."""
+    overrides = catalog.system_parameters
+    query = system_value("compute_memory_limit", overrides)
+    return int(query), int(system_value("compute_collection_cache_size", overrides))
 
 
 def _clusters(catalog: Catalog) -> dict[str, tuple[str, ...]]:

@@ -32,7 +32,7 @@ from coordinator.client import CoordinatorClient
 from coordinator.committer import Committer
 from coordinator.coordinator import Coordinator
 from coordinator.epoch_guard import EpochGuard
-from coordinator.implications import ImplicationsTask
+from coordinator.implications import ImplicationsTask, replica_limits
 from coordinator.published import PublishedCatalog
 from coordinator.watchdog import Watchdog, measure_loop_lag
 from core.clock import system_clock
@@ -41,7 +41,7 @@ from core.ids import Epoch, ShardId, Timestamp
 from frontend.server import FrontendDependencies, serve
 from headwater import http
 from headwater.embedded_postgres import EmbeddedPostgres, EmbeddedPostgresError
-from headwater.settings import BoundAddresses, ListenAddress, Settings
+from headwater.settings import BoundAddresses, Settings
 from headwater.supervisor import Supervisor
 from headwater.version import VERSION
 from oracle.batching import BatchingOracle
@@ -53,7 +53,7 @@ from persist.location import EnvironmentClaim, PersistLocation, claim_environmen
 from persist.postgres_pool import PostgresPool
 from persist.txn_reader import TxnsReader
 from persist.txn_wal import TxnsWriter
-from sql.variables import check_alter_system
+from sql.variables import check_alter_system, system_value
 
 POSTGRES_DIRECTORY: Final = "postgres"
 ORACLE_CONNECTIONS: Final = 2
@@ -122,8 +122,7 @@ async def _wait_for_end(stop: asyncio.Event, supervisor: Supervisor) -> BaseExce
 async def _open(settings: Settings, supervisor: Supervisor) -> AsyncIterator[BoundAddresses]:
     async with AsyncExitStack() as stack:
         environment = await _open_environment(settings, stack, supervisor)
-        coordinator, clusters = await _start_owners(settings, environment, stack, supervisor)
-        await _start_replicas(clusters, environment.catalog)
+        coordinator = await _start_owners(settings, environment, stack, supervisor)
         yield await _listen(settings, coordinator, environment.catalog, stack)
 
 
@@ -187,12 +186,16 @@ async def _start_owners(
     environment: _Environment,
     stack: AsyncExitStack,
     supervisor: Supervisor,
-) -> tuple[CoordinatorClient, ComputeClusters]:
+) -> CoordinatorClient:
     """Start every task that owns something; they stop in reverse, after the listening sockets."""
     writer, claim = environment.writer, environment.claim
     published = PublishedCatalog(environment.catalog)
     committer = Committer(writer, published, claim.catalog_shard, system_clock)
-    collections = StorageCollections(ReadHolds(), lambda: writer.upper)
+    collections = StorageCollections(
+        ReadHolds(),
+        upper=lambda: writer.upper,
+        lag_us=lambda: _since_lag_us(published.catalog),
+    )
     writer.set_since_provider(collections.since_of)
     storage = StorageController(
         collections,
@@ -203,6 +206,7 @@ async def _start_owners(
             collection.shard for collection in published.catalog.collections.values()
         ),
     )
+    query_memory, collection_cache = replica_limits(environment.catalog)
     clusters = ComputeClusters(
         ProcessOrchestrator(settings.data_dir),
         InstanceConfig(
@@ -211,12 +215,15 @@ async def _start_owners(
             metadata_url=environment.metadata_url,
             blob_url=settings.blob_url,
             txns_shard=claim.txns_shard,
+            query_memory_bytes=query_memory,
+            collection_cache_bytes=collection_cache,
         ),
     )
     stack.push_async_callback(clusters.close)
     writer.add_listener(lambda push, _record: clusters.push(push))
     implications = ImplicationsTask(published, clusters, storage.finalize)
     committer.add_listener(implications.changed)
+    await implications.apply(environment.catalog)  # starts the replicas, which takes them a while
     watchdog = Watchdog()
     stack.callback(watchdog.close)
     clients = ControllerClients(clusters, collections.holds, ShardPool())
@@ -229,7 +236,12 @@ async def _start_owners(
     supervisor.start("coordinator", coordinator.run())
     supervisor.start("storage controller", storage.run())
     supervisor.start("implications", implications.run())
-    return client, clusters
+    await _wait_for_replicas(clusters)
+    return client
+
+
+def _since_lag_us(catalog: Catalog) -> int:
+    return int(system_value("since_lag", catalog.system_parameters)) * 1000
 
 
 async def _forget_finalized(client: CoordinatorClient, shards: tuple[ShardId, ...]) -> None:
@@ -241,8 +253,7 @@ async def _forget_finalized(client: CoordinatorClient, shards: tuple[ShardId, ..
         _log.warning("could not forget finalized shards", error=str(error))
 
 
-async def _start_replicas(clusters: ComputeClusters, catalog: Catalog) -> None:
-    del catalog
+async def _wait_for_replicas(clusters: ComputeClusters) -> None:
     try:
         await clusters.wait_ready(REPLICA_START_TIMEOUT_S)
     except TimeoutError as error:
@@ -262,26 +273,28 @@ async def _listen(
         version=VERSION,
         clock=system_clock,
     )
-    bound: list[ListenAddress] = []
-    for address, is_internal in (
-        (settings.sql_listen_addr, False),
-        (settings.internal_sql_listen_addr, True),
-    ):
-        server = await serve(address.host, address.port, dependencies, internal=is_internal)
-        stack.push_async_callback(server.close)
-        bound.append(address.with_port(server.port))
+    address = settings.internal_sql_listen_addr
+    internal = await serve(address.host, address.port, dependencies, internal=True)
+    stack.push_async_callback(internal.close)
+    address = settings.sql_listen_addr
+    public = await serve(address.host, address.port, dependencies, internal=False)
+    stack.push_async_callback(public.close)
     address = settings.http_listen_addr
     http_server = await http.serve(
         address.host,
         address.port,
         http.HttpDependencies(
             is_ready=lambda: True,
-            execute_json=server.execute_json,
+            execute_json=public.execute_json,
             allowed_hosts=settings.http_allowed_hosts,
         ),
     )
     stack.push_async_callback(http_server.close)
-    return BoundAddresses(bound[0], bound[1], address.with_port(http_server.port))
+    return BoundAddresses(
+        settings.sql_listen_addr.with_port(public.port),
+        settings.internal_sql_listen_addr.with_port(internal.port),
+        settings.http_listen_addr.with_port(http_server.port),
+    )
 
 
 def _first_leaf(group: BaseExceptionGroup[BaseException]) -> BaseException:
