@@ -72,7 +72,8 @@ class IncompatibleCatalogError(Exception):
 class CommitLog(Protocol):
     """What opening needs of `persist.txn_wal.TxnsWriter`."""
 
-    upper: Timestamp
+    @property
+    def upper(self) -> Timestamp: ...
 
     async def commit(
         self,

@@ -53,7 +53,8 @@ _log = structlog.get_logger("headwater.committer")
 class CommitLog(Protocol):
     """What the committer needs of `persist.txn_wal.TxnsWriter`."""
 
-    upper: Timestamp
+    @property
+    def upper(self) -> Timestamp: ...
 
     async def commit(
         self,

@@ -110,12 +110,16 @@ async def run(
 
 async def _wait_for_end(stop: asyncio.Event, supervisor: Supervisor) -> BaseException | None:
     """None when asked to stop, else what made an owner task end."""
-    stopped = asyncio.create_task(stop.wait(), name="wait for a signal")
+    waits = [
+        asyncio.create_task(stop.wait(), name="wait for a signal"),
+        asyncio.create_task(supervisor.wait_failed(), name="wait for a failure"),
+    ]
     try:
-        await asyncio.wait([stopped, supervisor.failure], return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
     finally:
-        stopped.cancel()
-    return supervisor.failure.result() if supervisor.failure.done() else None
+        for wait in waits:
+            wait.cancel()
+    return supervisor.failure
 
 
 @asynccontextmanager

@@ -13,11 +13,12 @@ class OwnerEndedError(Exception):
 
 
 class Supervisor:
-    """`start` tasks, await `failure`, `stop` them in the order wanted."""
+    """`start` tasks, `wait_failed`, `stop` them in the order wanted."""
 
     def __init__(self) -> None:
         self._tasks: dict[str, asyncio.Task[None]] = {}
-        self.failure: asyncio.Future[BaseException] = asyncio.get_running_loop().create_future()
+        self.failure: BaseException | None = None
+        self._failed = asyncio.Event()
 
     def start(self, name: str, work: Coroutine[None, None, None]) -> None:
         """Run `work` as the task `name`."""
@@ -27,8 +28,13 @@ class Supervisor:
 
     def fail(self, error: BaseException) -> None:
         """Report a failure found elsewhere."""
-        if not self.failure.done():
-            self.failure.set_result(error)
+        if self.failure is None:
+            self.failure = error
+            self._failed.set()
+
+    async def wait_failed(self) -> None:
+        """Until `failure` is set."""
+        await self._failed.wait()
 
     async def stop(self, name: str) -> None:
         """Cancel a task and wait for its end. No error if it was not started."""
