@@ -9,8 +9,11 @@ import expr.functions.datetimes
 import expr.functions.derived
 import expr.functions.format_function
 import expr.functions.interval_arithmetic
+import expr.functions.json_access
+import expr.functions.json_builders
 import expr.functions.logic
 import expr.functions.mathematics
+import expr.functions.miscellaneous
 import expr.functions.patterns
 import expr.functions.session
 import expr.functions.strings

@@ -313,7 +313,7 @@ def _define_functions() -> None:
         *("array_prepend(anycompatible,anycompatiblearray)", "anycompatiblearray", prepend),
         strict=False,
     )
-    define("subscript(anyarray,variadic int4)", "anyelement", subscript)
+    define("subscript(anyarray,variadic int4[])", "anyelement", subscript)
     define("slice(anyarray,int4[],int4[])", "anyarray", _slice)
     define("array_length(anyarray,int4)", "int4", _length)
     define("array_lower(anyarray,int4)", "int4", _lower)

@@ -63,20 +63,20 @@ define(
     needs_types=True,
 )
 define(
-    "greatest(variadic anycompatible)",
+    "greatest(variadic anycompatiblearray)",
     "anycompatible",
     lambda site: _extreme(site, greatest=True),
     strict=False,
     needs_types=True,
 )
 define(
-    "least(variadic anycompatible)",
+    "least(variadic anycompatiblearray)",
     "anycompatible",
     lambda site: _extreme(site, greatest=False),
     strict=False,
     needs_types=True,
 )
-define("array_of(variadic anycompatible)", "anyarray", _array_of, strict=False, needs_types=True)
+define("array_of(variadic anycompatiblearray)", "anyarray", _array_of, strict=False, needs_types=True)
 define("row_of(variadic any)", "record", lambda *items: items, strict=False)
 define("num_nulls(variadic any)", "int4", lambda *args: args.count(None), strict=False)
 define(
