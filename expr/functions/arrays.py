@@ -274,10 +274,11 @@ def _shuffle(array: Array[Datum]) -> Array[Datum]:
     return Array(array.dimensions, tuple(elements))
 
 
-def _slice(
-    array: Array[Datum], lowers: Array[int | None], uppers: Array[int | None]
-) -> Array[Datum]:
-    return slice_array(array, list(zip(lowers.elements, uppers.elements, strict=True)))
+def _slice(array: Array[Datum] | None, *bounds: int | None) -> Array[Datum] | None:
+    """`array[a:b][c:d]…`, the bounds in pairs; null stands for an omitted one."""
+    if array is None:
+        return None
+    return slice_array(array, list(zip(bounds[::2], bounds[1::2], strict=True)))
 
 
 def _define_operators() -> None:
@@ -313,8 +314,8 @@ def _define_functions() -> None:
         *("array_prepend(anycompatible,anycompatiblearray)", "anycompatiblearray", prepend),
         strict=False,
     )
-    define("subscript(anyarray,variadic int4[])", "anyelement", subscript)
-    define("slice(anyarray,int4[],int4[])", "anyarray", _slice)
+    define("subscript(anyarray,variadic int4)", "anyelement", subscript)
+    define("slice(anyarray,int4,variadic int4)", "anyarray", _slice, strict=False)
     define("array_length(anyarray,int4)", "int4", _length)
     define("array_lower(anyarray,int4)", "int4", _lower)
     define("array_upper(anyarray,int4)", "int4", _upper)

@@ -63,21 +63,22 @@ define(
     needs_types=True,
 )
 define(
-    "greatest(variadic anycompatiblearray)",
+    "greatest(variadic anycompatible)",
     "anycompatible",
     lambda site: _extreme(site, greatest=True),
     strict=False,
     needs_types=True,
 )
 define(
-    "least(variadic anycompatiblearray)",
+    "least(variadic anycompatible)",
     "anycompatible",
     lambda site: _extreme(site, greatest=False),
     strict=False,
     needs_types=True,
 )
-define("array_of(variadic anycompatiblearray)", "anyarray", _array_of, strict=False, needs_types=True)
+define("array_of(variadic anycompatible)", "anyarray", _array_of, strict=False, needs_types=True)
 define("row_of(variadic any)", "record", lambda *items: items, strict=False)
+define("field(record,int4)", "any", lambda record, index: record[index])
 define("num_nulls(variadic any)", "int4", lambda *args: args.count(None), strict=False)
 define(
     "num_nonnulls(variadic any)",
