@@ -27,6 +27,9 @@ ColumnParser = Callable[[FieldColumn], list[Datum]]
 
 MAX_CONTEXT_CHARACTERS: Final = 100
 _INTEGER_LIMITS: Final = {21: 2**15, 23: 2**31, 20: 2**63}
+_TIME_OIDS: Final = frozenset({1082, 1083, 1114, 1184})
+_MAX_TIMES: Final = 32_768
+_ABSOLUTE_TIME: Final = re.compile(r"[0-9TZ:./+ \-]{1,40}", re.ASCII)
 _PLAIN_FLOATS: Final = re.compile(r"[0-9.eE+\-]*", re.ASCII)
 
 
@@ -157,6 +160,8 @@ def _column_parser(sql_type: SqlType, parse: Callable[[str], Datum]) -> ColumnPa
         return _integer_parser(_INTEGER_LIMITS[sql_type.oid], parse)
     if sql_type.oid == 701:
         return _float_parser(parse)
+    if sql_type.oid in _TIME_OIDS:
+        return _time_parser(parse)
     return lambda column: [None if field is None else parse(field) for field in column]
 
 
@@ -197,3 +202,29 @@ def _float_parser(parse: Callable[[str], Datum]) -> ColumnParser:
         return values
 
     return floats
+
+
+def _time_parser(parse: Callable[[str], Datum]) -> ColumnParser:
+    """Dates and times, which repeat in bulk loads; relative ones (`now`) are not remembered."""
+    memo: dict[str, Datum] = {}
+
+    def remembered(field: str) -> Datum:
+        value = parse(field)
+        if _ABSOLUTE_TIME.fullmatch(field):
+            if len(memo) >= _MAX_TIMES:
+                memo.clear()
+            memo[field] = value
+        return value
+
+    def times(column: FieldColumn) -> list[Datum]:
+        known = memo.get
+        return [
+            None
+            if field is None
+            else remembered(field)
+            if (value := known(field)) is None
+            else value
+            for field in column
+        ]
+
+    return times
