@@ -14,7 +14,7 @@ from core import errors
 from core.errors import SqlError
 from frontend import responses
 from frontend.auth import Authenticator
-from frontend.extended_query import ExtendedProtocol
+from frontend.extended_query import EXTENDED_MESSAGES, ExtendedProtocol
 from frontend.interrupt import Interrupter
 from frontend.messages import (
     BadMessage,
@@ -165,6 +165,10 @@ class Connection:
                     self._idle_timer = None
             elif wire.is_turn_over:
                 await wire.give_way()
+            if type(event) in EXTENDED_MESSAGES:
+                assert event is not None
+                await extended.handle(event)
+                continue
             match event:
                 case Query():
                     await simple.run(event.text)
@@ -187,7 +191,7 @@ class Connection:
                     )
                     responder.send_ready()
                 case _:
-                    await extended.handle(event)
+                    raise ConnectionEndedError(None)
 
     def _arm_idle_timer(self, session: Session) -> None:
         values = session.settings.values

@@ -111,6 +111,14 @@ class RowEncoder:
         return PeekChunk(b"".join(messages), len(messages))
 
 
+@lru_cache(maxsize=1024)
+def row_encoder(
+    types: tuple[SqlType, ...], formats: tuple[int, ...], context: EvaluationContext
+) -> RowEncoder:
+    """The shared encoder of these columns."""
+    return RowEncoder(types, formats, context)
+
+
 def decode_data_rows(data: bytes) -> list[list[bytes | None]]:
     """The fields of a run of DataRow messages."""
     rows: list[list[bytes | None]] = []

@@ -35,7 +35,7 @@ from expr.relation import Finishing
 from expr.scalar import Scalar
 from expr.scalar import substitute as substitute_scalar
 from frontend.constants import encoded_constant_rows
-from frontend.datums import RowEncoder, text_of_row
+from frontend.datums import row_encoder, text_of_row
 from frontend.metrics import WRITE_CONFLICTS
 from frontend.planning import CachedPlan
 from frontend.select import bind_query, check_same_desc, choose_time, cluster_of
@@ -151,7 +151,7 @@ async def _insert_constants(
         assert plan.returning_desc is not None
         scalars = _bind_scalars(session, plan.returning, portal)
         compute = compile_row(scalars, context)
-        encoder = RowEncoder(plan.returning_desc.types, portal.formats, context)
+        encoder = row_encoder(plan.returning_desc.types, portal.formats, context)
         returning = ReadyRows(encoder.encode_all(map(compute, rows)))
     if encoded:
         batch = inline_batch([(data, 1) for data in encoded])

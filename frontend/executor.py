@@ -21,7 +21,7 @@ from frontend.cursors import (
     refresh,
     run_prepare,
 )
-from frontend.datums import RowEncoder
+from frontend.datums import row_encoder
 from frontend.ddl import run_ddl
 from frontend.dml import write
 from frontend.metrics import query_counter
@@ -152,7 +152,7 @@ def _rows(portal: Portal, source: RowSource, tag: str, *, repeats: bool = False)
 def _ready(
     session: Session, portal: Portal, desc: RelationDesc, rows: list[Row], tag: str
 ) -> RowsOutcome:
-    encoder = RowEncoder(desc.types, portal.formats, session.settings.context())
+    encoder = row_encoder(desc.types, portal.formats, session.settings.context())
     return _rows(portal, ReadyRows(encoder.encode_all(rows)), tag, repeats=True)
 
 

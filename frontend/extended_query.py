@@ -7,6 +7,7 @@ it loses against another.
 """
 
 import time
+from typing import Final
 
 from core import errors
 from core.errors import SqlError
@@ -27,10 +28,15 @@ from frontend.messages import (
     Parse,
 )
 from frontend.metrics import message_histogram
+from frontend.planning import CachedPlan
 from frontend.responder import Responder, row_description
 from frontend.session import Session, check_failed
-from frontend.statements import Portal
+from frontend.statements import Portal, PreparedStatement
 from frontend.transaction import TransactionStatus
+
+EXTENDED_MESSAGES: Final = frozenset(
+    {Parse, Bind, DescribeStatement, DescribePortal, Execute, CloseStatement, ClosePortal}
+)
 
 
 class ExtendedProtocol:
@@ -46,11 +52,10 @@ class ExtendedProtocol:
 
     async def handle(self, event: Event) -> None:
         """Answer one message other than Sync and Flush. Raises ConnectionEndedError."""
-        session = self._session
         try:
-            await session.interrupter.guard(self._handle(event), session.statement_timeout_ms)
+            await self._handle(event)
         except Exception as error:
-            await self.fail(as_sql_error(error, session.connection_id))
+            await self.fail(as_sql_error(error, self._session.connection_id))
 
     async def fail(self, error: SqlError) -> None:
         """A message failed: tell the client, undo what is to be undone, skip to the Sync."""
@@ -71,31 +76,43 @@ class ExtendedProtocol:
         self._responder.send_ready()
 
     async def _handle(self, event: Event) -> None:
+        session = self._session
+        guard = session.interrupter.guard
         match event:
             case Bind():
                 await self._bind(event)
             case Execute():
                 started = time.perf_counter()
-                await self._execute(event)
+                await guard(self._execute(event), session.statement_timeout_ms)
                 self._execute_seconds.observe(time.perf_counter() - started)
             case DescribePortal(name=name):
                 self._describe_portal(name)
             case Parse():
                 started = time.perf_counter()
-                await self._parse(event)
+                await guard(self._parse(event), session.statement_timeout_ms)
                 self._parse_seconds.observe(time.perf_counter() - started)
             case DescribeStatement(name=name):
                 await self._describe_statement(name)
             case CloseStatement(name=name):
-                self._session.store.prepared.pop(name, None)
+                session.store.prepared.pop(name, None)
                 self._wire.send(responses.CLOSE_COMPLETE)
             case ClosePortal(name=name):
-                await self._session.store.close_portal(name)
+                await session.store.close_portal(name)
                 self._wire.send(responses.CLOSE_COMPLETE)
             case _:
                 raise SqlError(
                     errors.PROTOCOL_VIOLATION, f"unexpected message {type(event).__name__}"
                 )
+
+    async def _current_plan(self, statement: PreparedStatement) -> CachedPlan | None:
+        """The statement's plan; made again only if something has changed."""
+        session = self._session
+        cached = statement.cached
+        if cached is None or session.is_current(cached):
+            return cached
+        return await session.interrupter.guard(
+            refresh(session, statement), session.statement_timeout_ms
+        )
 
     async def _parse(self, event: Parse) -> None:
         session = self._session
@@ -108,7 +125,7 @@ class ExtendedProtocol:
         session = self._session
         statement = session.store.find_prepared(event.statement)
         session.begin_statement(statement.parsed)
-        cached = await refresh(session, statement)
+        cached = await self._current_plan(statement)
         types: tuple[SqlType, ...] = () if cached is None else cached.planned.parameter_types
         if len(event.values) != len(types):
             raise SqlError(
@@ -156,7 +173,7 @@ class ExtendedProtocol:
         statement = session.store.find_prepared(name)
         if session.transaction.status is TransactionStatus.FAILED and statement.result_desc:
             check_failed(statement.parsed)
-        cached = await refresh(session, statement)
+        cached = await self._current_plan(statement)
         if cached is None:
             self._wire.send(responses.NO_PARAMETERS + responses.NO_DATA)
             return

@@ -46,6 +46,7 @@ from sql.session_view import PlanningSession
 
 MAX_CACHED_TEXTS: Final = 4_000
 MAX_CACHED_PLANS: Final = 4_000
+MAX_CACHED_SCOPES: Final = 1_000
 MAX_CACHED_TEXT_LENGTH: Final = 8_192
 MAX_FORMATS_PER_PLAN: Final = 8
 INLINE_PLANNING_LENGTH: Final = 400
@@ -105,9 +106,10 @@ class PlanScope:
 class CachedPlan:
     """A plan with what is derived from it once.
 
-    `has_holes`: parameters or session calls stand in its query. `sources` are the shards of the
-    collections that the query reads, `user_reads` those of them that are not the system's: a
-    transaction's reads of system relations do not conflict with DDL, as in PostgreSQL.
+    `has_holes`: parameters or session calls stand in its query. `types` are those of the query's
+    rows, `sources` the shards of the collections that it reads, `user_reads` those of them that are
+    not the system's: a transaction's reads of system relations do not conflict with DDL, as in
+    PostgreSQL.
     """
 
     planned: PlannedStatement
@@ -119,6 +121,7 @@ class CachedPlan:
     needs_time: bool
     sources: dict[GlobalId, ShardId]
     user_reads: frozenset[GlobalId] = frozenset()
+    types: tuple[SqlType, ...] = ()
     outputs: dict[tuple[int, ...], OutputFormat] = field(default_factory=dict)
     descriptions: dict[tuple[int, ...], bytes] = field(default_factory=dict)
 
@@ -126,11 +129,11 @@ class CachedPlan:
     def plan(self) -> Plan:
         return self.planned.plan
 
-    def output(self, types: tuple[SqlType, ...], formats: tuple[int, ...]) -> OutputFormat:
+    def output(self, formats: tuple[int, ...]) -> OutputFormat:
         """How the query's rows are to be encoded for these format codes."""
         found = self.outputs.get(formats)
         if found is None:
-            found = OutputFormat(types, formats=formats, context=self.scope.session.context)
+            found = OutputFormat(self.types, formats=formats, context=self.scope.session.context)
             if len(self.outputs) < MAX_FORMATS_PER_PLAN:
                 self.outputs[formats] = found
         return found
@@ -160,7 +163,16 @@ class Planner:
         self._plans: Lru[tuple[str, PlanScope, tuple[SqlType | None, ...]], CachedPlan] = Lru(
             MAX_CACHED_PLANS
         )
+        self._scopes: Lru[PlanScope, PlanScope] = Lru(MAX_CACHED_SCOPES)
         self._threads = ThreadPoolExecutor(PLANNER_THREADS, thread_name_prefix="planner")
+
+    def scope(self, session: PlanningSession, connection: int | None) -> PlanScope:
+        """The scope of these; sessions that are alike share one, so that identity mostly tells."""
+        made = PlanScope(session, connection)
+        found = self._scopes.find(made)
+        if found is None:
+            self._scopes.keep(made, made)
+        return found or made
 
     def parsed(self, text: str) -> tuple[ParsedStatement, ...] | None:
         """The statements of a text seen before."""
@@ -233,7 +245,16 @@ def derive(
     sources = {read: catalog.shard_of(read) for read in query.depends_on}
     user_reads = frozenset(read for read in query.depends_on if not read.startswith("s"))
     return CachedPlan(
-        planned, parsed, catalog, scope, query, has_holes, needs_time, sources, user_reads
+        planned,
+        parsed,
+        catalog,
+        scope,
+        query,
+        has_holes,
+        needs_time,
+        sources,
+        user_reads,
+        query.desc.types,
     )
 
 

@@ -20,7 +20,7 @@ from expr.relation import substitute as substitute_relation
 from expr.scalar import Literal, Scalar
 from expr.scalar import substitute as substitute_scalar
 from frontend.constants import constant_rows, evaluate
-from frontend.datums import RowEncoder
+from frontend.datums import row_encoder
 from frontend.metrics import CANCELED_PEEKS, first_row_histogram, timestamp_counter
 from frontend.planning import CachedPlan
 from frontend.session import Session
@@ -81,7 +81,7 @@ async def open_query(
     query = cached.query
     assert query is not None
     relation, finishing = bind_query(session, cached, query, parameters, as_of)
-    output = cached.output(query.desc.types, formats)
+    output = cached.output(formats)
     return await _peek(session, cached, query, relation, finishing, as_of, output, started)
 
 
@@ -115,8 +115,8 @@ async def _open_constant(
     relation, finishing = bind_query(session, cached, query, parameters, as_of)
     rows = constant_rows(relation, finishing, context)
     if rows is not None:
-        return ReadyRows(RowEncoder(query.desc.types, formats, context).encode_all(rows))
-    output = cached.output(query.desc.types, formats)
+        return ReadyRows(row_encoder(cached.types, formats, context).encode_all(rows))
+    output = cached.output(formats)
     return await _peek(session, cached, query, relation, finishing, as_of, output, started)
 
 

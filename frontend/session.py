@@ -145,9 +145,7 @@ class Session:
             connection = (
                 self.connection_id if catalog.is_temporary_connection(self.connection_id) else None
             )
-            scope = PlanScope(self.planning_session(), connection)
-            if self._scope is None or self._scope != scope:
-                self._scope = scope
+            self._scope = self.services.planner.scope(self.planning_session(), connection)
             self._scope_generation = self.settings.generation
             self._scope_catalog = catalog
         return self._scope

@@ -165,7 +165,8 @@ class StatementStore:
             if portal.name:
                 kind = "cursor"
                 raise SqlError(errors.DUPLICATE_CURSOR, f'{kind} "{portal.name}" already exists')
-            await old.close()
+            if old.source is not None:
+                await old.close()
         elif len(self.portals) >= limit:
             raise SqlError(
                 errors.PROGRAM_LIMIT_EXCEEDED,
