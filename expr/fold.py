@@ -1,145 +1,159 @@
-"""Constant folding of scalars within a budget.
+"""Constant folding of scalars within a step budget.
 
-Folding runs where statements are planned, so it must stay small: no more than `MAX_STEPS` calls of
-a scalar are folded, and no call whose result may be much larger than what goes into it. What is
-left is computed by a replica.
+Folding runs in environmentd, so it must stay cheap: a call is only folded when its operands and its
+result are small and its function is neither volatile nor able to work long on small operands;
+anything else is left to a replica. A fold keeps an expression's meaning: what raises an error stays
+as it is, for SQL raises it only if it evaluates it.
 """
 
 from typing import Final
 
 from core.errors import SqlError
-from core.rows import Datum
-from core.sql_types import BOOL, RECORD
-from expr.registry import Function, FunctionKind, bind, function_by_id
+from core.sql_types import BOOL
+from expr.compile import MAX_DEPTH, compile_scalar
+from expr.registry import FunctionKind, function_by_id
 from expr.scalar import (
     And,
     Call,
     Case,
     Coalesce,
+    ColumnRef,
     EvaluationContext,
     Literal,
     Or,
+    Parameter,
     Scalar,
     children,
     literal,
     with_children,
 )
 
-MAX_STEPS: Final = 1_000
-MAX_LITERAL_BYTES: Final = 65_536
-# Functions whose cost or result is not bounded by the size of their arguments.
-_UNBOUNDED: Final = frozenset(
-    {"repeat", "lpad", "rpad", "array_fill", "power", "pow", "^", "exp", "factorial", "format"}
+MAX_STEPS: Final = 2_000
+MAX_OPERAND_BYTES: Final = 4_096
+MAX_RESULT_BYTES: Final = 65_536
+# Functions whose work is not bounded by the size of their operands.
+_EXPENSIVE: Final = frozenset(
+    {"repeat", "lpad", "rpad", "array_fill", "factorial", "power", "pow", "^", "exp", "ln", "log"}
+    | {"log10", "format", "pg_sleep", "setseed", "gcd", "lcm", "digest"}
+    | {"regexp_replace", "regexp_match", "regexp_split_to_array", "~", "!~", "~*", "!~*"}
 )
 
 
 def fold(scalar: Scalar, context: EvaluationContext) -> Scalar:
     """`scalar` with constant subexpressions evaluated.
 
-    Errors stay unfolded: they are raised at run time and only if evaluated. Volatile functions,
-    session calls and expensive calls stay as they are.
+    Errors stay unfolded: they are raised at run time and only if evaluated. Volatile functions and
+    expensive calls stay as they are.
     """
-    if not children(scalar):
-        return scalar
-    return _Folder(context).fold(scalar)
+    return _Folder(context).fold(scalar, 0)
 
 
 class _Folder:
-    def __init__(self, context: EvaluationContext) -> None:
-        self._context = context
-        self._steps_left = MAX_STEPS
+    """One run; `steps` is what is left of the budget."""
 
-    def fold(self, scalar: Scalar) -> Scalar:
+    def __init__(self, context: EvaluationContext) -> None:
+        self.context = context
+        self.steps = MAX_STEPS
+
+    def fold(self, scalar: Scalar, depth: int) -> Scalar:
+        self.steps -= 1
+        if self.steps < 0 or depth > MAX_DEPTH:
+            return scalar
         operands = children(scalar)
-        if not operands:
-            return scalar if not isinstance(scalar, Call) else self._fold_call(scalar)
-        new = tuple(map(self.fold, operands))
-        if new != operands:
-            scalar = with_children(scalar, new)
+        if operands:
+            new = tuple(self.fold(operand, depth + 1) for operand in operands)
+            if any(after is not before for after, before in zip(new, operands, strict=True)):
+                scalar = with_children(scalar, new)
         match scalar:
-            case Call():
-                return self._fold_call(scalar)
+            case ColumnRef() | Literal() | Parameter():
+                return scalar
             case And(args=args):
-                return _fold_junction(args, is_and=True)
+                return _fold_connective(scalar, args, decisive=False)
             case Or(args=args):
-                return _fold_junction(args, is_and=False)
+                return _fold_connective(scalar, args, decisive=True)
             case Case():
                 return _fold_case(scalar)
             case Coalesce():
                 return _fold_coalesce(scalar)
-        return scalar
+            case Call():
+                return self._fold_call(scalar)
 
     def _fold_call(self, call: Call) -> Scalar:
         if not all(isinstance(arg, Literal) for arg in call.args):
             return call
-        function = function_by_id(call.function)
-        if (
-            function.volatile
-            or function.kind is FunctionKind.SESSION
-            or function.name in _UNBOUNDED
-            or call.type.oid == RECORD.oid
-            or any(arg.type.oid == RECORD.oid for arg in call.args)
-        ):
+        size = sum(len(arg.data) for arg in call.args if isinstance(arg, Literal))
+        if size > MAX_OPERAND_BYTES or call.type.oid == 2249:
             return call
-        self._steps_left -= 1
-        if self._steps_left < 0:
+        function = function_by_id(call.function)
+        if function.kind in (FunctionKind.SESSION, FunctionKind.TABLE) or function.volatile:
+            return call
+        if function.name in _EXPENSIVE:
+            return call
+        if any(arg.type.oid == 2249 for arg in call.args):
             return call
         try:
-            folded = literal(self._value(function, call), call.type)
+            value = compile_scalar(call, self.context)(())
         except SqlError:
             return call
-        return folded if len(folded.data) <= MAX_LITERAL_BYTES else call
-
-    def _value(self, function: Function, call: Call) -> Datum:
-        values = [arg.value for arg in call.args if isinstance(arg, Literal)]
-        if function.strict and None in values:
-            return None
-        types = [arg.type for arg in call.args]
-        return bind(function, types, call.type, self._context)(*values)
+        folded = literal(value, call.type)
+        return folded if len(folded.data) <= MAX_RESULT_BYTES else call
 
 
-def _fold_junction(args: tuple[Scalar, ...], *, is_and: bool) -> Scalar:
-    """AND without its trues and what stands behind a false; OR the other way round."""
+def _fold_connective(scalar: And | Or, args: tuple[Scalar, ...], *, decisive: bool) -> Scalar:
+    """AND and OR: neutral constants vanish, what follows a decisive one is never evaluated."""
     kept: list[Scalar] = []
     for arg in args:
-        if isinstance(arg, Literal) and arg.value is not None:
-            if arg.value is is_and:
-                continue
+        value = arg.value if isinstance(arg, Literal) else _UNKNOWN
+        if value is (not decisive):
+            continue
+        if type(arg) is type(scalar):
+            kept.extend(arg.args)  # type: ignore[union-attr]
+        else:
             kept.append(arg)
+        if value is decisive:
             break
-        kept.append(arg)
     if not kept:
-        return literal(is_and, BOOL)
+        return literal(not decisive, BOOL)
     if len(kept) == 1:
         return kept[0]
-    if isinstance(kept[-1], Literal) and all(isinstance(arg, Literal) for arg in kept):
+    # A decisive constant at the end decides unless something before it raises; a plain test
+    # of columns cannot, but that is not known here: only constants before it are dropped.
+    if all(isinstance(arg, Literal) for arg in kept):
         values = [arg.value for arg in kept if isinstance(arg, Literal)]
-        return literal((not is_and) if (not is_and) in values else None, BOOL)
-    return And(tuple(kept)) if is_and else Or(tuple(kept))
+        return literal(decisive if decisive in values else None, BOOL)
+    return scalar if tuple(kept) == args else type(scalar)(tuple(kept))
+
+
+_UNKNOWN: Final = object()
 
 
 def _fold_case(case: Case) -> Scalar:
     branches: list[tuple[Scalar, Scalar]] = []
     for condition, result in case.branches:
         if isinstance(condition, Literal):
-            if condition.value is not True:
-                continue
-            if not branches:
-                return result
-            return Case(tuple(branches), result, case.type)
+            if condition.value is True:
+                if not branches:
+                    return result
+                return Case(tuple(branches), result, case.type)
+            continue
         branches.append((condition, result))
-    return Case(tuple(branches), case.otherwise, case.type) if branches else case.otherwise
+    if not branches:
+        return case.otherwise
+    if len(branches) == len(case.branches):
+        return case
+    return Case(tuple(branches), case.otherwise, case.type)
 
 
 def _fold_coalesce(coalesce: Coalesce) -> Scalar:
     kept: list[Scalar] = []
     for arg in coalesce.args:
-        if isinstance(arg, Literal):
-            if arg.is_null:
-                continue
-            kept.append(arg)
-            break
+        if isinstance(arg, Literal) and arg.is_null:
+            continue
         kept.append(arg)
+        if isinstance(arg, Literal):
+            break
     if not kept:
         return literal(None, coalesce.type)
-    return kept[0] if len(kept) == 1 else Coalesce(tuple(kept), coalesce.type)
+    if len(kept) == 1:
+        return kept[0]
+    return coalesce if tuple(kept) == coalesce.args else Coalesce(tuple(kept), coalesce.type)

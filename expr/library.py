@@ -18,4 +18,5 @@ import expr.functions.patterns
 import expr.functions.session
 import expr.functions.strings
 import expr.functions.tables
-import expr.functions.type_names  # noqa: F401
+import expr.functions.type_names
+import expr.functions.windows  # noqa: F401
