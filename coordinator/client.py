@@ -132,6 +132,11 @@ class CoordinatorClient:
         `wait_catalog(catalog_ts)`, take a new snapshot and plan again if the revision moved."""
         return self._published.catalog.ts
 
+    def complete_ts(self) -> Timestamp:
+        """The newest time whose commits are all known and published here: an attribute read. A
+        serializable read may choose it without asking the oracle."""
+        return self._committer.complete_ts
+
     async def wait_catalog(self, ts: Timestamp) -> None:
         """Wait until the catalog as of `ts` is published."""
         await self._published.wait(ts)

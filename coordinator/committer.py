@@ -115,6 +115,8 @@ class Committer:
         self._listeners: list[ChangeListener] = []
         self._last_commit = time.monotonic()
         self._has_ended = False
+        # Everything up to this time is committed and published here: what serializable reads use.
+        self.complete_ts = Timestamp(log.upper - 1)
 
     def add_listener(self, listener: ChangeListener) -> None:
         """Call `listener` synchronously with each published catalog change; it must not block."""
@@ -255,6 +257,7 @@ class Committer:
     def _publish(self, batch: CommitBatch, ts: Timestamp) -> None:
         """Make the commit known here: before any waiter, and in one turn of the event loop."""
         self._last_writes.note(batch.written, ts)
+        self.complete_ts = ts
         if not batch.is_catalog_change:
             return
         old = self._published.catalog

@@ -29,7 +29,7 @@ from sql.plan import Query
 
 CATALOG_CLUSTER: Final = "mz_catalog_server"
 MAX_REPLANS: Final = 100
-MAX_HOLD_ATTEMPTS: Final = 10
+SERIALIZABLE: Final = "serializable"
 
 
 class PeekedRows:
@@ -168,22 +168,26 @@ async def _first_time(session: Session, cached: CachedPlan) -> CachedPlan:
     coordinator = session.coordinator
     timestamp_counter(transaction.isolation_level, session.cluster).inc()
     for _ in range(MAX_REPLANS):
-        read = await session.oracle.read_ts()
-        if read.catalog_ts > coordinator.published_catalog_ts():
-            await coordinator.wait_catalog(read.catalog_ts)
+        if transaction.isolation_level == SERIALIZABLE:
+            read_ts = coordinator.complete_ts()
+        else:
+            read = await session.oracle.read_ts()
+            read_ts = read.read_ts
+            if read.catalog_ts > coordinator.published_catalog_ts():
+                await coordinator.wait_catalog(read.catalog_ts)
         if transaction.preview is None and not session.is_current(cached):
             desc = cached.planned.result_desc
             cached = await session.plan(cached.parsed, tuple(cached.planned.parameter_types))
             check_same_desc(desc, cached.planned.result_desc)
             assert cached.query is not None
             transaction.check_readable(cached.query.depends_on)
-        if transaction.preview is None and read.read_ts < cached.catalog.ts:
+        if transaction.preview is None and read_ts < cached.catalog.ts:
             continue  # planned on a catalog from after that time: ask again
         try:
-            transaction.hold = session.clients.holds.acquire(read.read_ts)
+            transaction.hold = session.clients.holds.acquire(read_ts)
         except HoldTooOldError:
             continue
-        transaction.as_of = read.read_ts
+        transaction.as_of = read_ts
         return cached
     raise SqlError(
         errors.SERIALIZATION_FAILURE,
