@@ -27,9 +27,7 @@ class Extreme(BaseAggregate):
     def start(self) -> dict[Datum, int]:
         return {}
 
-    def add(
-        self, state: dict[Datum, int], args: tuple[Datum, ...], diff: int
-    ) -> dict[Datum, int]:
+    def add(self, state: dict[Datum, int], args: tuple[Datum, ...], diff: int) -> dict[Datum, int]:
         value = args[0]
         if value is None:
             return state
@@ -180,16 +178,12 @@ def collect_json(convert: Callable[[Datum], str]) -> Collect:
     return Collect(lambda rows: f"[{', '.join(convert(row[0]) for row in rows)}]")
 
 
-def collect_jsonb_object(
-    key: Callable[[Datum], str], convert: Callable[[Datum], Any]
-) -> Collect:
+def collect_jsonb_object(key: Callable[[Datum], str], convert: Callable[[Datum], Any]) -> Collect:
     """jsonb_object_agg: of equal keys the last wins."""
     return Collect(lambda rows: dump_jsonb({key(row[0]): convert(row[1]) for row in rows}))
 
 
-def collect_json_object(
-    key: Callable[[Datum], str], convert: Callable[[Datum], str]
-) -> Collect:
+def collect_json_object(key: Callable[[Datum], str], convert: Callable[[Datum], str]) -> Collect:
     """json_object_agg: every pair stays."""
 
     def result(rows: list[tuple[Datum, ...]]) -> str:

@@ -252,10 +252,14 @@ class FloatSum(BaseAggregate):
         try:
             total = math.fsum(column)
         except (OverflowError, ValueError):
-            return super().bulk(columns)
-        if not math.isfinite(total):
-            return super().bulk(columns)
-        return self._fit(total)
+            return self._exactly(column)
+        return self._fit(total) if math.isfinite(total) else self._exactly(column)
+
+    def _exactly(self, values: Sequence[float]) -> float | None:
+        state = self.start()
+        for value in values:
+            state.add(value, 1)
+        return self.finish(state)
 
     def _fit(self, total: float) -> float:
         return floats.single_result(total) if self._is_single else total
@@ -359,7 +363,9 @@ class FloatMoments(BaseAggregate):
 
     def __init__(
         self,
-        compute: Callable[[int, Fraction, Fraction, Fraction, Fraction, Fraction], "Fraction | None"],
+        compute: Callable[
+            [int, Fraction, Fraction, Fraction, Fraction, Fraction], "Fraction | None"
+        ],
         *,
         columns: int,
         root: bool = False,

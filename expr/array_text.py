@@ -24,9 +24,7 @@ def format_array(array: Array[Datum], element: Callable[[Datum], str]) -> str:
     """array_out."""
     if not array.dimensions:
         return "{}"
-    texts = [
-        "NULL" if item is None else _quote_element(element(item)) for item in array.elements
-    ]
+    texts = ["NULL" if item is None else _quote_element(element(item)) for item in array.elements]
     for length, _ in reversed(array.dimensions[1:]):
         texts = [
             f"{{{','.join(texts[start : start + length])}}}"
@@ -103,7 +101,9 @@ class _ArrayParser:
     def _bounds(self) -> list[tuple[int, int]]:
         bounds: list[tuple[int, int]] = []
         while (match := _BOUND.match(self.text, self.position)) is not None:
-            lower, upper = (1, int(match[1])) if match[2] is None else (int(match[1]), int(match[2]))
+            lower, upper = (
+                (1, int(match[1])) if match[2] is None else (int(match[1]), int(match[2]))
+            )
             if len(bounds) >= MAX_DIMENSIONS:
                 raise _too_many_dimensions()
             if max(abs(lower), abs(upper)) >= 2**31:
@@ -247,9 +247,7 @@ class _ArrayParser:
             self.position += 1
 
     def _mismatch(self) -> SqlError:
-        return self._error(
-            "Multidimensional arrays must have sub-arrays with matching dimensions."
-        )
+        return self._error("Multidimensional arrays must have sub-arrays with matching dimensions.")
 
     def _error(self, detail: str) -> SqlError:
         return SqlError(

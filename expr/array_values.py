@@ -132,6 +132,4 @@ def prepend(item: Datum, array: Array[Datum] | None) -> Array[Datum]:
 
 def _require_one_dimension(array: Array[Datum]) -> None:
     if len(array.dimensions) > 1:
-        raise SqlError(
-            "22000", "argument must be empty or one-dimensional array"
-        )
+        raise SqlError("22000", "argument must be empty or one-dimensional array")

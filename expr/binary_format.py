@@ -16,7 +16,13 @@ from core.errors import (
 )
 from core.rows import DATE_INFINITY, TIMESTAMP_INFINITY, Array, Datum, Interval
 from core.sql_types import SqlType
-from expr.calendar_days import END_TIMESTAMP, MAX_DATE_DAY, MICROSECONDS_PER_DAY, MIN_DAY, MIN_TIMESTAMP
+from expr.calendar_days import (
+    END_TIMESTAMP,
+    MAX_DATE_DAY,
+    MICROSECONDS_PER_DAY,
+    MIN_DAY,
+    MIN_TIMESTAMP,
+)
 from expr.json_values import canonical_jsonb, check_json
 from expr.modifiers import fitting
 from expr.numeric import (
@@ -277,9 +283,7 @@ def numeric_receive(data: bytes) -> Decimal:
 
 
 def _bad_numeric(what: str) -> SqlError:
-    return SqlError(
-        INVALID_BINARY_REPRESENTATION, f'invalid {what} in external "numeric" value'
-    )
+    return SqlError(INVALID_BINARY_REPRESENTATION, f'invalid {what} in external "numeric" value')
 
 
 def _array_output(element: SqlType) -> BinaryOutput:

@@ -46,7 +46,9 @@ def date_of(day: int) -> tuple[int, int, int]:
     # Count from 0000-03-01, so that the leap day ends its year.
     shifted = day + 730_425
     era, day_of_era = divmod(shifted, 146_097)
-    year_of_era = (day_of_era - day_of_era // 1460 + day_of_era // 36_524 - day_of_era // 146_096) // 365
+    year_of_era = (
+        day_of_era - day_of_era // 1460 + day_of_era // 36_524 - day_of_era // 146_096
+    ) // 365
     day_of_year = day_of_era - (365 * year_of_era + year_of_era // 4 - year_of_era // 100)
     month_index = (5 * day_of_year + 2) // 153
     day_of_month = day_of_year - (153 * month_index + 2) // 5 + 1

@@ -76,9 +76,7 @@ def _compiled_scalar(scalar: Scalar, context: EvaluationContext) -> Callable[[Ro
 
 
 @lru_cache(maxsize=CACHE_SIZE)
-def _compiled_row(
-    scalars: tuple[Scalar, ...], context: EvaluationContext
-) -> Callable[[Row], Row]:
+def _compiled_row(scalars: tuple[Scalar, ...], context: EvaluationContext) -> Callable[[Row], Row]:
     if len(scalars) > 1 and all(isinstance(scalar, ColumnRef) for scalar in scalars):
         return itemgetter(*(s.index for s in scalars if isinstance(s, ColumnRef)))
     unit = _Unit(context)

@@ -55,9 +55,7 @@ def field_named(name: str, type_name: str) -> str:
 
 
 def _unsupported(field: str, type_name: str) -> SqlError:
-    return SqlError(
-        FEATURE_NOT_SUPPORTED, f'unit "{field}" not supported for type {type_name}'
-    )
+    return SqlError(FEATURE_NOT_SUPPORTED, f'unit "{field}" not supported for type {type_name}')
 
 
 def _scaled(value: int, digits: int) -> Decimal:
@@ -98,9 +96,7 @@ def extract_timestamp(
     return found
 
 
-def _of_infinite(
-    field: str, field_text: str, type_name: str, *, positive: bool
-) -> Decimal | None:
+def _of_infinite(field: str, field_text: str, type_name: str, *, positive: bool) -> Decimal | None:
     if field in _MONOTONIC:
         return INFINITY if positive else INFINITY.copy_negate()
     if field in _OSCILLATING:

@@ -18,8 +18,8 @@ from core.errors import (
 from core.rows import DATE_INFINITY, TIMESTAMP_INFINITY
 from expr.calendar_days import (
     END_TIMESTAMP,
-    MAX_DATE_DAY,
     EPOCH_JULIAN_DAY,
+    MAX_DATE_DAY,
     MICROSECONDS_PER_DAY,
     MIN_DAY,
     MIN_TIMESTAMP,
@@ -171,8 +171,10 @@ class _Decoder:
     def _date_field(self, text: str) -> frozenset[str]:
         if self.prefix == "j":
             return self._julian_with_offset(text)
-        if self.prefix is None and not self.known >= {"month", "day"} and not (
-            self.time_only and not text[0].isdigit()
+        if (
+            self.prefix is None
+            and not self.known >= {"month", "day"}
+            and not (self.time_only and not text[0].isdigit())
         ):
             if self.time_only and "time" in self.known and not text[0].isdigit():
                 return self._named_zone(text)

@@ -17,7 +17,7 @@ MONTH_ABBREVIATIONS: Final = (
     *("Jul", "Aug", "Sep", "Oct", "Nov", "Dec"),
 )
 DAY_ABBREVIATIONS: Final = ("Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat")
-_EPOCH: Final = datetime.datetime(2000, 1, 1)
+_EPOCH: Final = datetime.datetime(2000, 1, 1)  # noqa: DTZ001  (wall clocks have no zone)
 _EPOCH_ORDINAL: Final = _EPOCH.toordinal()
 _MIN_FAST_DAY: Final = 1 - _EPOCH_ORDINAL
 _MAX_FAST_DAY: Final = datetime.date.max.toordinal() - _EPOCH_ORDINAL

@@ -107,7 +107,7 @@ def _fold_connective(scalar: And | Or, args: tuple[Scalar, ...], *, decisive: bo
         if value is (not decisive):
             continue
         if type(arg) is type(scalar):
-            kept.extend(arg.args)  # type: ignore[union-attr]
+            kept.extend(arg.args)
         else:
             kept.append(arg)
         if value is decisive:

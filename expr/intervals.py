@@ -138,9 +138,7 @@ def parse_interval(text: str, default_unit: str = "second") -> Interval:
             INVALID_DATETIME_FORMAT, f'invalid input syntax for type interval: "{text}"'
         ) from None
     except _Overflow:
-        raise SqlError(
-            "22015", f'interval field value out of range: "{text}"'
-        ) from None
+        raise SqlError("22015", f'interval field value out of range: "{text}"') from None
     return result
 
 

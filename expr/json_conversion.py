@@ -82,8 +82,7 @@ def _array_text(array: Array[Datum], item: Callable[[Datum], str]) -> str:
     texts = [item(element) for element in array.elements]
     for length, _ in reversed(array.dimensions[1:]):
         texts = [
-            f"[{','.join(texts[start : start + length])}]"
-            for start in range(0, len(texts), length)
+            f"[{','.join(texts[start : start + length])}]" for start in range(0, len(texts), length)
         ]
     return f"[{','.join(texts)}]"
 

@@ -212,9 +212,7 @@ def _fit_bpchar(limit: int, value: str, explicit: bool) -> str:
     if len(value) <= limit:
         return value.ljust(limit)
     if not explicit and value[limit:].strip(" "):
-        raise SqlError(
-            STRING_DATA_RIGHT_TRUNCATION, f"value too long for type character({limit})"
-        )
+        raise SqlError(STRING_DATA_RIGHT_TRUNCATION, f"value too long for type character({limit})")
     return value[:limit]
 
 

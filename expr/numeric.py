@@ -38,7 +38,9 @@ EXACT: Final = Context(
     flags=[],
     traps=[],
 )
-TRUNCATING: Final = Context(prec=400_000, rounding=ROUND_DOWN, Emin=MIN_EMIN, Emax=MAX_EMAX, traps=[])
+TRUNCATING: Final = Context(
+    prec=400_000, rounding=ROUND_DOWN, Emin=MIN_EMIN, Emax=MAX_EMAX, traps=[]
+)
 ZERO: Final = Decimal(0)
 ONE: Final = Decimal(1)
 NAN: Final = Decimal("NaN")
@@ -66,7 +68,7 @@ def parse_numeric(text: str) -> Decimal:
     """numeric_in without a modifier."""
     if _PLAIN.fullmatch(text):
         value = Decimal(text)
-        return value if value else value.copy_abs()
+        return value or value.copy_abs()
     match = _NUMBER.fullmatch(text)
     if match is None:
         raise invalid_syntax("numeric", text)
@@ -193,9 +195,7 @@ def _divide_special(left: Decimal, right: Decimal) -> Decimal:
     return ZERO
 
 
-def divide_at_scale(
-    left: Decimal, right: Decimal, scale: int, context: Context = EXACT
-) -> Decimal:
+def divide_at_scale(left: Decimal, right: Decimal, scale: int, context: Context = EXACT) -> Decimal:
     """The finite quotient rounded half up (or as `context` rounds) to `scale` digits, correctly.
 
     The integer quotient of the scaled operands is exact; its remainder decides the rounding.

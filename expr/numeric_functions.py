@@ -73,7 +73,7 @@ def exponential(value: Decimal) -> Decimal:
     estimate = max(min(estimate, 131_072.0 + 1), -16_384.0)
     scale = max(MIN_SIGNIFICANT_DIGITS - int(estimate), scale_of(value), 0)
     scale = min(scale, MAX_RESULT_SCALE)
-    if value.adjusted() > 6 and value > 0 or estimate > MAX_INTEGER_DIGITS:
+    if (value.adjusted() > 6 and value > 0) or estimate > MAX_INTEGER_DIGITS:
         raise numeric_overflow()
     if value.adjusted() > 6 or estimate < -scale - 4:
         return quantum(scale) * 0
@@ -205,8 +205,10 @@ def _infinite_power(base: Decimal, exponent: Decimal) -> Decimal:
 
 def _integer_power(base: Decimal, exponent: int, input_scale: int) -> Decimal:
     if base == 0:
-        return quantum(_power_scale(0.0, input_scale)) * (0 if exponent else 1) if exponent else (
-            _fit(ONE, _power_scale(0.0, input_scale))
+        return (
+            quantum(_power_scale(0.0, input_scale)) * (0 if exponent else 1)
+            if exponent
+            else (_fit(ONE, _power_scale(0.0, input_scale)))
         )
     estimate = exponent * _log10(base)
     if estimate > 3 * MAX_INTEGER_DIGITS or estimate > MAX_INTEGER_DIGITS + 1:

@@ -54,28 +54,28 @@ class Aggregate(msgspec.Struct, frozen=True, array_like=True):
     order_by: tuple[ScalarOrder, ...] = ()
 
 
-class Constant(Node, tag="constant"):
+class Constant(Node, frozen=True, tag="constant"):
     """Literal rows: canonical encodings with their multiplicities."""
 
     rows: tuple[tuple[bytes, int], ...]
     types: tuple[SqlType, ...]
 
 
-class Get(Node, tag="get"):
+class Get(Node, frozen=True, tag="get"):
     """The contents of a global collection (or, before inlining, of a view)."""
 
     id: GlobalId
     types: tuple[SqlType, ...]
 
 
-class LocalGet(Node, tag="local_get"):
+class LocalGet(Node, frozen=True, tag="local_get"):
     """The value bound by the enclosing `Let` (or `LetRec`) of that id."""
 
     id: int
     types: tuple[SqlType, ...]
 
 
-class Let(Node, tag="let"):
+class Let(Node, frozen=True, tag="let"):
     """`body`, in which `LocalGet(id)` stands for `value`; ids are unique in a plan."""
 
     id: int
@@ -83,28 +83,28 @@ class Let(Node, tag="let"):
     body: "Relation"
 
 
-class Project(Node, tag="project"):
+class Project(Node, frozen=True, tag="project"):
     """The input's columns at `outputs`, in that order; columns may repeat."""
 
     input: "Relation"
     outputs: tuple[int, ...]
 
 
-class Map(Node, tag="map"):
+class Map(Node, frozen=True, tag="map"):
     """The input with `scalars` appended; a scalar may refer to those before it."""
 
     input: "Relation"
     scalars: tuple[Scalar, ...]
 
 
-class Filter(Node, tag="filter"):
+class Filter(Node, frozen=True, tag="filter"):
     """The input's rows for which every predicate is true (not null), tested in order."""
 
     input: "Relation"
     predicates: tuple[Scalar, ...]
 
 
-class FlatMap(Node, tag="flat_map"):
+class FlatMap(Node, frozen=True, tag="flat_map"):
     """Each input row joined with every row that the table function returns for it.
 
     `function` is a registry id of kind table; its columns, of types `types`, are appended. With
@@ -118,7 +118,7 @@ class FlatMap(Node, tag="flat_map"):
     ordinality: bool = False
 
 
-class Join(Node, tag="join"):
+class Join(Node, frozen=True, tag="join"):
     """Inner join of `inputs`: columns concatenated, all scalars of each equivalence SQL-equal.
 
     An equivalence's scalars refer to the concatenated columns, each to columns of one input. No
@@ -129,7 +129,7 @@ class Join(Node, tag="join"):
     equivalences: tuple[tuple[Scalar, ...], ...]
 
 
-class OuterJoin(Node, tag="outer_join"):
+class OuterJoin(Node, frozen=True, tag="outer_join"):
     """A two-input join that is not inner.
 
     Rows match when the scalars of each pair in `keys` (left of the left row, right of the right
@@ -148,7 +148,7 @@ class OuterJoin(Node, tag="outer_join"):
     null_aware: bool = False
 
 
-class Reduce(Node, tag="reduce"):
+class Reduce(Node, frozen=True, tag="reduce"):
     """One row per group: the `group_key` scalars, then the aggregates.
 
     Nulls are one group. An empty `group_key` still yields no row for an empty input; the planner
@@ -160,7 +160,7 @@ class Reduce(Node, tag="reduce"):
     aggregates: tuple[Aggregate, ...]
 
 
-class TopK(Node, tag="top_k"):
+class TopK(Node, frozen=True, tag="top_k"):
     """In each group of equal `group_key` columns, in the given order (ties broken by the whole
     row), `limit` rows after `offset`; `limit` None keeps all."""
 
@@ -184,7 +184,7 @@ class WindowFunction(msgspec.Struct, frozen=True, array_like=True):
     filter: Scalar | None = None
 
 
-class Window(Node, tag="window"):
+class Window(Node, frozen=True, tag="window"):
     """The input with one column per window function appended."""
 
     input: "Relation"
@@ -193,25 +193,25 @@ class Window(Node, tag="window"):
     functions: tuple[WindowFunction, ...]
 
 
-class Union(Node, tag="union"):
+class Union(Node, frozen=True, tag="union"):
     """The sum of the inputs' multiplicities (UNION ALL)."""
 
     inputs: tuple["Relation", ...]
 
 
-class Negate(Node, tag="negate"):
+class Negate(Node, frozen=True, tag="negate"):
     """The input with multiplicities negated."""
 
     input: "Relation"
 
 
-class Threshold(Node, tag="threshold"):
+class Threshold(Node, frozen=True, tag="threshold"):
     """The input's rows of positive multiplicity."""
 
     input: "Relation"
 
 
-class CardinalityCheck(Node, tag="cardinality_check"):
+class CardinalityCheck(Node, frozen=True, tag="cardinality_check"):
     """The input; SQLSTATE 21000 when two rows agree on `group_key` (a scalar subquery that
     returned more than one row)."""
 
@@ -377,9 +377,7 @@ def _change_aggregate(aggregate: Aggregate, change: Callable[[Scalar], Scalar]) 
     )
 
 
-def _change_window(
-    function: WindowFunction, change: Callable[[Scalar], Scalar]
-) -> WindowFunction:
+def _change_window(function: WindowFunction, change: Callable[[Scalar], Scalar]) -> WindowFunction:
     return msgspec.structs.replace(
         function,
         args=tuple(map(change, function.args)),

@@ -20,14 +20,14 @@ class Node(msgspec.Struct, frozen=True, array_like=True, tag_field="node"):
     """An immutable node of an expression tree, msgpack-encodable."""
 
 
-class ColumnRef(Node, tag="column"):
+class ColumnRef(Node, frozen=True, tag="column"):
     """Column `index` of the input row, counted from 0."""
 
     index: int
     type: SqlType
 
 
-class Literal(Node, tag="literal"):
+class Literal(Node, frozen=True, tag="literal"):
     """A constant, held as the canonical encoding of a row of one column."""
 
     data: bytes
@@ -42,14 +42,14 @@ class Literal(Node, tag="literal"):
         return self.data == NULL_ROW
 
 
-class Parameter(Node, tag="parameter"):
+class Parameter(Node, frozen=True, tag="parameter"):
     """Parameter `$index`, counted from 1; replaced by a literal before a plan is run."""
 
     index: int
     type: SqlType
 
 
-class Call(Node, tag="call"):
+class Call(Node, frozen=True, tag="call"):
     """A call of the function whose registry id is `function`.
 
     `type` is the call's resolved result type (polymorphic functions have no type of their own).
@@ -60,7 +60,7 @@ class Call(Node, tag="call"):
     type: SqlType
 
 
-class Case(Node, tag="case"):
+class Case(Node, frozen=True, tag="case"):
     """The result of the first branch whose condition is true; only that result is evaluated."""
 
     branches: tuple[tuple["Scalar", "Scalar"], ...]
@@ -68,7 +68,7 @@ class Case(Node, tag="case"):
     type: SqlType
 
 
-class And(Node, tag="and"):
+class And(Node, frozen=True, tag="and"):
     """Three-valued AND, evaluated left to right, ending at the first false."""
 
     args: tuple["Scalar", ...]
@@ -78,7 +78,7 @@ class And(Node, tag="and"):
         return BOOL
 
 
-class Or(Node, tag="or"):
+class Or(Node, frozen=True, tag="or"):
     """Three-valued OR, evaluated left to right, ending at the first true."""
 
     args: tuple["Scalar", ...]
@@ -88,7 +88,7 @@ class Or(Node, tag="or"):
         return BOOL
 
 
-class Coalesce(Node, tag="coalesce"):
+class Coalesce(Node, frozen=True, tag="coalesce"):
     """The first argument that is not null; later ones are not evaluated."""
 
     args: tuple["Scalar", ...]

@@ -40,8 +40,8 @@ MAX_REMEMBERED_TEXTS: Final = 16_384
 MAX_REMEMBERED_LENGTH: Final = 40
 MAX_NAME_BYTES: Final = 63
 _INTEGER: Final = re.compile(
-    r"[ \t\n\r\f\v]*([+-]?)(\d+(?:_\d+)*|0[xX](?:_?[0-9a-fA-F]+)+|0[oO](?:_?[0-7]+)+|0[bB](?:_?[01]+)+)"
-    r"[ \t\n\r\f\v]*",
+    r"[ \t\n\r\f\v]*([+-]?)(\d+(?:_\d+)*|0[xX](?:_?[0-9a-fA-F]+)+|0[oO](?:_?[0-7]+)+"
+    r"|0[bB](?:_?[01]+)+)[ \t\n\r\f\v]*",
     re.ASCII,
 )
 _INTEGER_RANGES: Final = {
@@ -175,9 +175,7 @@ def _base_input(sql_type: SqlType, context: EvaluationContext) -> TextInput:
             return str
         case _:
             name = sql_type.info.sql_name
-            raise SqlError(
-                FEATURE_NOT_SUPPORTED, f"cannot accept a value of type {name}"
-            )
+            raise SqlError(FEATURE_NOT_SUPPORTED, f"cannot accept a value of type {name}")
 
 
 class _Remembered(dict[str, Datum]):
@@ -308,9 +306,7 @@ def parse_bytea(text: str) -> bytes:
 def _hex_error(digits: str) -> SqlError:
     for character in digits:
         if character not in "0123456789abcdefABCDEF \t\n\r":
-            return SqlError(
-                "22023", f'invalid hexadecimal digit: "{character}"'
-            )
+            return SqlError("22023", f'invalid hexadecimal digit: "{character}"')
     return SqlError("22023", "invalid hexadecimal data: odd number of digits")
 
 

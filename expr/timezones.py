@@ -24,7 +24,7 @@ UTC: Final = datetime.UTC
 Zone = datetime.tzinfo
 MAX_ZONE_NAME: Final = 64
 _CYCLE_YEARS: Final = 400
-_EPOCH: Final = datetime.datetime(2000, 1, 1)
+_EPOCH: Final = datetime.datetime(2000, 1, 1)  # noqa: DTZ001  (wall clocks have no zone)
 _FIXED: Final = re.compile(r"([+-])(\d{1,3})(?::(\d{1,2}))?(?::(\d{1,2}))?", re.ASCII)
 _POSIX: Final = re.compile(
     r"(?:[A-Za-z]{3,10}|<[A-Za-z0-9+\-]{1,10}>)([+-]?)(\d{1,2})(?::(\d{2}))?(?::(\d{2}))?", re.ASCII

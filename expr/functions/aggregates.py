@@ -24,12 +24,8 @@ _ORDERABLE: Final = (
 )
 
 
-def _aggregate(
-    signature: str, returns: str, make: Callable[[CallSite], AggregateFunction]
-) -> None:
-    define(
-        signature, returns, make, kind=FunctionKind.AGGREGATE, strict=False, needs_types=True
-    )
+def _aggregate(signature: str, returns: str, make: Callable[[CallSite], AggregateFunction]) -> None:
+    define(signature, returns, make, kind=FunctionKind.AGGREGATE, strict=False, needs_types=True)
 
 
 def _extreme(*, is_max: bool) -> Callable[[CallSite], AggregateFunction]:

@@ -7,7 +7,12 @@ from typing import Final
 
 from core.errors import NUMERIC_VALUE_OUT_OF_RANGE, SqlError
 from expr import floats, numeric
-from expr.errors import division_by_zero, out_of_range
+from expr.errors import (
+    division_by_zero,
+    out_of_range,
+    raise_float_overflow,
+    raise_float_underflow,
+)
 from expr.registry import FunctionKind, define
 
 OPERATOR: Final = FunctionKind.OPERATOR
@@ -125,7 +130,7 @@ def _single(function: Callable[[float, float], float]) -> Callable[[float, float
         exact = function(left, right)
         result = floats.single_result(exact, left, right)
         if result == 0.0 and exact != 0.0:
-            floats.raise_float_underflow()
+            raise_float_underflow()
         return result
 
     return apply
@@ -140,18 +145,22 @@ def float_power(base: float, exponent: float) -> float:
     if base == 0.0 and exponent < 0.0:
         raise SqlError("2201F", "zero raised to a negative power is undefined")
     if base < 0.0 and exponent != int_or_infinite(exponent):
-        raise SqlError("2201F", "a negative number raised to a non-integer power yields a complex result")
+        raise SqlError(
+            "2201F", "a negative number raised to a non-integer power yields a complex result"
+        )
     try:
         result = base**exponent
     except OverflowError:
-        floats.raise_float_overflow()
+        raise_float_overflow()
     if isinstance(result, complex):
-        raise SqlError("2201F", "a negative number raised to a non-integer power yields a complex result")
+        raise SqlError(
+            "2201F", "a negative number raised to a non-integer power yields a complex result"
+        )
     if result in (floats.INFINITY, -floats.INFINITY):
         return floats.check_float8(result, base, exponent)
     if result == 0.0 and base != 0.0 and abs(base) != floats.INFINITY:
         if abs(exponent) != floats.INFINITY:
-            floats.raise_float_underflow()
+            raise_float_underflow()
     return float(result)
 
 

@@ -100,8 +100,7 @@ def _positions(site: CallSite) -> Callable[[Array[Datum] | None, Datum], Array[D
         found = [
             offset + lower
             for offset, candidate in enumerate(array.elements)
-            if (candidate is None) == (item is None)
-            and (item is None or key(candidate) == wanted)
+            if (candidate is None) == (item is None) and (item is None or key(candidate) == wanted)
         ]
         return one_dimensional(found)
 
@@ -132,8 +131,10 @@ def _remove(site: CallSite) -> Callable[[Array[Datum] | None, Datum], Array[Datu
             if (candidate is None) != (item is None)
             or (item is not None and key(candidate) != wanted)
         ]
-        return array if len(kept) == len(array.elements) else one_dimensional(
-            kept, array.dimensions[0][1]
+        return (
+            array
+            if len(kept) == len(array.elements)
+            else one_dimensional(kept, array.dimensions[0][1])
         )
 
     return array_remove
@@ -142,9 +143,7 @@ def _remove(site: CallSite) -> Callable[[Array[Datum] | None, Datum], Array[Datu
 def _replace(site: CallSite) -> Callable[..., Array[Datum] | None]:
     key = _element_key(site.args[0])
 
-    def array_replace(
-        array: Array[Datum] | None, old: Datum, new: Datum
-    ) -> Array[Datum] | None:
+    def array_replace(array: Array[Datum] | None, old: Datum, new: Datum) -> Array[Datum] | None:
         if array is None:
             return None
         wanted = None if old is None else key(old)
@@ -230,9 +229,7 @@ def _fill(
 def _trim(array: Array[Datum], count: int) -> Array[Datum]:
     length = array.dimensions[0][0] if array.dimensions else 0
     if not 0 <= count <= length:
-        raise SqlError(
-            "2202E", f"number of elements to trim must be between 0 and {length}"
-        )
+        raise SqlError("2202E", f"number of elements to trim must be between 0 and {length}")
     if not array.dimensions:
         return array
     lower = array.dimensions[0][1]
@@ -283,9 +280,7 @@ def _slice(array: Array[Datum] | None, *bounds: int | None) -> Array[Datum] | No
 
 def _define_operators() -> None:
     for symbol, function in (("@>", _contains), ("<@", _contained), ("&&", _overlap)):
-        define(
-            *(f"{symbol}(anyarray,anyarray)", "bool", function), kind=OPERATOR, needs_types=True
-        )
+        define(*(f"{symbol}(anyarray,anyarray)", "bool", function), kind=OPERATOR, needs_types=True)
     define(
         *("||(anycompatiblearray,anycompatiblearray)", "anycompatiblearray", concatenate),
         kind=OPERATOR,

@@ -22,7 +22,7 @@ from expr.calendar_days import (
     MIN_TIMESTAMP,
     UNIX_EPOCH_MICROSECONDS,
 )
-from expr.errors import out_of_range
+from expr.errors import out_of_range, raise_float_underflow
 from expr.floats import round_to_single
 from expr.functions.arithmetic import BOUNDS, SQL_NAMES, check_integer
 from expr.intervals import is_infinite
@@ -88,7 +88,12 @@ def _integer_casts() -> None:
         _cast(source, "oid", IMPLICIT, partial(_to_oid, source))
         for target in _REGISTERED:
             _cast(source, target, IMPLICIT, partial(_to_oid, source))
-        _cast(source, "bytea", EXPLICIT, partial(_integer_bytes, {"int2": 2, "int4": 4}.get(source, 8)))
+        _cast(
+            source,
+            "bytea",
+            EXPLICIT,
+            partial(_integer_bytes, {"int2": 2, "int4": 4}.get(source, 8)),
+        )
         _cast("bytea", source, EXPLICIT, partial(_bytes_integer, source))
     _cast("int4", "bool", EXPLICIT, bool)
     _cast("bool", "int4", EXPLICIT, int)
@@ -149,7 +154,7 @@ def _float_casts() -> None:
 def _to_single(value: float) -> float:
     result = floats.single_result(value, value)
     if result == 0.0 and value != 0.0:
-        floats.raise_float_underflow()
+        raise_float_underflow()
     return result
 
 
@@ -322,8 +327,7 @@ def _json_mismatch(value: Datum, target: str) -> SqlError:
         type(value), "numeric"
     )
     shown = {"float4": "real", "float8": "double precision"}.get(target, target)
-    article = "" if kind in ("array", "object") else ""
-    return SqlError("22023", f"cannot cast jsonb {article}{kind} to type {shown}")
+    return SqlError("22023", f"cannot cast jsonb {kind} to type {shown}")
 
 
 def _json_casts() -> None:
@@ -341,7 +345,12 @@ def _unsigned_casts() -> None:
                 context = IMPLICIT if position < other else ASSIGNMENT
                 _cast(source, target, context, partial(_narrow, target))
         for index, target in enumerate(_INTEGERS):
-            _cast(source, target, IMPLICIT if position < index else ASSIGNMENT, partial(_narrow, target))
+            _cast(
+                source,
+                target,
+                IMPLICIT if position < index else ASSIGNMENT,
+                partial(_narrow, target),
+            )
             _cast(target, source, ASSIGNMENT, partial(_narrow, source))
         _cast(source, "numeric", IMPLICIT, Decimal)
         _cast(source, "float8", IMPLICIT, float)
@@ -420,14 +429,14 @@ def _fit(oid: int, value: Datum, modifier: int, explicit: bool) -> Datum:
     return value if fit is None else fit(value, explicit)
 
 
-def _array_cast(
-    source: SqlType, target: SqlType
-) -> Callable[[CallSite], Callable[[Datum], Datum]]:
+def _array_cast(source: SqlType, target: SqlType) -> Callable[[CallSite], Callable[[Datum], Datum]]:
     def specialize(site: CallSite) -> Callable[[Datum], Datum]:
         if source.oid == target.oid:
             return _identity
         registered = cast_between(source, target)
-        function_id = f"cast({source.name},{target.name})" if registered is None else registered.function
+        function_id = (
+            f"cast({source.name},{target.name})" if registered is None else registered.function
+        )
         if function_id is None:
             return _identity
         convert = bind(function_by_id(function_id), (source,), target, site.context)

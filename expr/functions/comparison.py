@@ -73,12 +73,8 @@ def _define_dates(symbol: str, compare: Comparison) -> None:
         return _to_instant(context, date_to_timestamp_key(day))
 
     day_key = date_to_timestamp_key
-    define(
-        *(f"{symbol}(date,timestamp)", "bool", lambda a, b: compare(day_key(a), b)), kind=kind
-    )
-    define(
-        *(f"{symbol}(timestamp,date)", "bool", lambda a, b: compare(a, day_key(b))), kind=kind
-    )
+    define(*(f"{symbol}(date,timestamp)", "bool", lambda a, b: compare(day_key(a), b)), kind=kind)
+    define(*(f"{symbol}(timestamp,date)", "bool", lambda a, b: compare(a, day_key(b))), kind=kind)
     define(
         *(f"{symbol}(date,timestamptz)", "bool", lambda c, a, b: compare(date_instant(c, a), b)),
         kind=kind,

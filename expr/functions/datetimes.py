@@ -127,7 +127,9 @@ def _bin(stride: Interval, source: int, origin: int) -> int:
     if not is_finite_time(origin):
         raise SqlError(DATETIME_FIELD_OVERFLOW, "origin out of range")
     if is_infinite(stride):
-        raise SqlError(DATETIME_FIELD_OVERFLOW, "timestamps cannot be binned into infinite intervals")
+        raise SqlError(
+            DATETIME_FIELD_OVERFLOW, "timestamps cannot be binned into infinite intervals"
+        )
     if stride.months:
         raise SqlError(
             "0A000", "timestamps cannot be binned into intervals containing months or years"
@@ -204,9 +206,7 @@ def _general(second: float) -> str:
     return f"{second:02g}" if math.isfinite(second) else str(second)
 
 
-def _make_timestamp(
-    year: int, month: int, day: int, hour: int, minute: int, second: float
-) -> int:
+def _make_timestamp(year: int, month: int, day: int, hour: int, minute: int, second: float) -> int:
     date = _make_date(year, month, day)
     return check_timestamp(date * MICROSECONDS_PER_DAY + _make_time(hour, minute, second))
 
@@ -412,7 +412,9 @@ def _define_functions() -> None:
         define(f"overlaps({','.join([name] * 4)})", "bool", _overlaps)
 
 
-def timestamp_series(start: int, stop: int, step: Interval, zone: Zone | None) -> Iterator[tuple[int]]:
+def timestamp_series(
+    start: int, stop: int, step: Interval, zone: Zone | None
+) -> Iterator[tuple[int]]:
     """generate_series of timestamps; with a zone, of timestamptz values."""
     if is_infinite(step):
         raise SqlError(INVALID_PARAMETER_VALUE, "step size cannot be infinite")
@@ -423,9 +425,7 @@ def timestamp_series(start: int, stop: int, step: Interval, zone: Zone | None) -
     while current <= stop if length > 0 else current >= stop:
         yield (current,)
         following = (
-            add_to_timestamp(current, step)
-            if zone is None
-            else add_in_zone(zone, current, step)
+            add_to_timestamp(current, step) if zone is None else add_in_zone(zone, current, step)
         )
         if following == current:
             return

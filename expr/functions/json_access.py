@@ -377,9 +377,7 @@ def _define_operators(name: str, load: Load, dump: Callable[[Any], str | None]) 
         return at_path(load(text), path)
 
     for argument, find in (("text", keyed), ("int4", indexed)):
-        define(
-            f"->({name},{argument})", name, lambda a, b, f=find: dump(f(a, b)), kind=OPERATOR
-        )
+        define(f"->({name},{argument})", name, lambda a, b, f=find: dump(f(a, b)), kind=OPERATOR)
         define(
             f"->>({name},{argument})", "text", lambda a, b, f=find: _to_text(f(a, b)), kind=OPERATOR
         )
@@ -420,12 +418,8 @@ def _define_tables(
 
     value_column = (Column("value", sql_type),)
     table_function(f"{name}_array_elements({name})", elements, value_column)
-    table_function(
-        f"{name}_array_elements_text({name})", elements_text, (Column("value", TEXT),)
-    )
-    table_function(
-        f"{name}_object_keys({name})", keys, (Column(f"{name}_object_keys", TEXT),)
-    )
+    table_function(f"{name}_array_elements_text({name})", elements_text, (Column("value", TEXT),))
+    table_function(f"{name}_object_keys({name})", keys, (Column(f"{name}_object_keys", TEXT),))
     table_function(f"{name}_each({name})", each, (Column("key", TEXT), *value_column))
     table_function(
         f"{name}_each_text({name})", each_text, (Column("key", TEXT), Column("value", TEXT))

@@ -74,9 +74,9 @@ def _build_object_json(site: CallSite) -> Callable[..., str]:
     return build
 
 
-def _object_pairs(keys: Array[str | None], values: Array[str | None] | None) -> list[
-    tuple[str, str | None]
-]:
+def _object_pairs(
+    keys: Array[str | None], values: Array[str | None] | None
+) -> list[tuple[str, str | None]]:
     """The pairs of json_object: alternating in one array, in an array of pairs, or in two."""
     if values is not None:
         if len(keys.dimensions) > 1 or len(values.dimensions) > 1:

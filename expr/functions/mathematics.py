@@ -93,8 +93,10 @@ def _float_sign(value: float) -> float:
 
 
 def _cotangent(value: float) -> float:
-    return floats.divide(1.0, math.tan(value)) if math.tan(value) else math.copysign(
-        floats.INFINITY, value
+    return (
+        floats.divide(1.0, math.tan(value))
+        if math.tan(value)
+        else math.copysign(floats.INFINITY, value)
     )
 
 

@@ -75,9 +75,7 @@ def _expand(template: str, match: Any, groups: int) -> str:
 
 def _check_start(start: int) -> None:
     if start < 1:
-        raise SqlError(
-            INVALID_PARAMETER_VALUE, f'invalid value for parameter "start": {start}'
-        )
+        raise SqlError(INVALID_PARAMETER_VALUE, f'invalid value for parameter "start": {start}')
 
 
 def _replace(

@@ -75,9 +75,7 @@ def _left(value: str, count: int) -> str:
 
 
 def _right(value: str, count: int) -> str:
-    if count == 0:
-        return ""
-    return value[-count:] if count > 0 else value[-count:]
+    return value[-count:] if count else ""
 
 
 def _pad(value: str, length: int, fill: str, *, on_left: bool) -> str:
@@ -140,12 +138,8 @@ def _chr(code: int) -> str:
     if code == 0:
         raise SqlError(PROGRAM_LIMIT_EXCEEDED, "null character not permitted")
     if code > 0x10FFFF or 0xD800 <= code <= 0xDFFF:
-        raise SqlError(
-            PROGRAM_LIMIT_EXCEEDED,
-            "requested character too large for encoding: %d" % code
-            if code > 0x10FFFF
-            else "requested character not valid for encoding: %d" % code,
-        )
+        reason = "too large" if code > 0x10FFFF else "not valid"
+        raise SqlError(PROGRAM_LIMIT_EXCEEDED, f"requested character {reason} for encoding: {code}")
     return chr(code)
 
 
@@ -228,11 +222,7 @@ def encode(value: bytes, format_name: str) -> str:
             return "\n".join(text[start : start + 76] for start in range(0, len(text), 76))
         case "escape":
             return "".join(
-                "\\\\"
-                if byte == 92
-                else f"\\{byte:03o}"
-                if byte == 0 or byte > 127
-                else chr(byte)
+                "\\\\" if byte == 92 else f"\\{byte:03o}" if byte == 0 or byte > 127 else chr(byte)
                 for byte in value
             )
         case _:
@@ -260,9 +250,7 @@ def _decode_hex(text: str) -> bytes:
     digits = "".join(c for c in text if c not in " \n\t\r")
     for character in digits:
         if character not in "0123456789abcdefABCDEF":
-            raise SqlError(
-                INVALID_PARAMETER_VALUE, f'invalid hexadecimal digit: "{character}"'
-            )
+            raise SqlError(INVALID_PARAMETER_VALUE, f'invalid hexadecimal digit: "{character}"')
     if len(digits) % 2:
         raise SqlError(INVALID_PARAMETER_VALUE, "invalid hexadecimal data: odd number of digits")
     return bytes.fromhex(digits)
@@ -301,7 +289,11 @@ def _decode_escape(text: str) -> bytes:
             position += 1
             continue
         octal = data[position + 1 : position + 4]
-        if len(octal) == 3 and 48 <= octal[0] <= 51 and all(48 <= digit <= 55 for digit in octal[1:]):
+        if (
+            len(octal) == 3
+            and 48 <= octal[0] <= 51
+            and all(48 <= digit <= 55 for digit in octal[1:])
+        ):
             parts.append(int(octal, 8))
             position += 4
         elif data[position + 1 : position + 2] == b"\\":
@@ -314,16 +306,12 @@ def _decode_escape(text: str) -> bytes:
 
 def _convert_from(value: bytes, encoding: str) -> str:
     if encoding.lower().replace("-", "").replace("_", "") not in ("utf8", "unicode"):
-        raise SqlError(
-            INVALID_PARAMETER_VALUE, f'invalid source encoding name "{encoding}"'
-        )
+        raise SqlError(INVALID_PARAMETER_VALUE, f'invalid source encoding name "{encoding}"')
     try:
         text = value.decode()
     except UnicodeDecodeError as error:
         shown = " ".join(f"0x{byte:02x}" for byte in value[error.start : error.end])
-        raise SqlError(
-            "22021", f'invalid byte sequence for encoding "UTF8": {shown}'
-        ) from None
+        raise SqlError("22021", f'invalid byte sequence for encoding "UTF8": {shown}') from None
     if "\0" in text:
         raise SqlError("22021", 'invalid byte sequence for encoding "UTF8": 0x00')
     return text
@@ -331,9 +319,7 @@ def _convert_from(value: bytes, encoding: str) -> str:
 
 def _convert_to(value: str, encoding: str) -> bytes:
     if encoding.lower().replace("-", "").replace("_", "") not in ("utf8", "unicode"):
-        raise SqlError(
-            INVALID_PARAMETER_VALUE, f'invalid destination encoding name "{encoding}"'
-        )
+        raise SqlError(INVALID_PARAMETER_VALUE, f'invalid destination encoding name "{encoding}"')
     return value.encode()
 
 
@@ -349,9 +335,7 @@ def _set_byte(value: bytes, index: int, new: int) -> bytes:
 
 def _check_index(value: bytes, index: int) -> None:
     if not 0 <= index < len(value):
-        raise SqlError(
-            "2202E", f"index {index} out of valid range, 0..{len(value) - 1}"
-        )
+        raise SqlError("2202E", f"index {index} out of valid range, 0..{len(value) - 1}")
 
 
 def _string_to_array(
@@ -425,7 +409,9 @@ def _define_text() -> None:
     define("left(text,int4)", "text", _left)
     define("right(text,int4)", "text", _right)
     for name, on_left in (("lpad", True), ("rpad", False)):
-        define(f"{name}(text,int4,text)", "text", lambda v, n, f, s=on_left: _pad(v, n, f, on_left=s))
+        define(
+            f"{name}(text,int4,text)", "text", lambda v, n, f, s=on_left: _pad(v, n, f, on_left=s)
+        )
         define(f"{name}(text,int4)", "text", lambda v, n, s=on_left: _pad(v, n, " ", on_left=s))
     define("repeat(text,int4)", "text", _repeat)
     define("reverse(text)", "text", lambda v: v[::-1])
@@ -475,7 +461,11 @@ def _define_bytes() -> None:
     define("overlay(bytea,bytea,int4,int4)", "bytea", overlay)
     define("position(bytea,bytea)", "int4", _position)
     define("reverse(bytea)", "bytea", lambda v: v[::-1])
-    for name, left, right in (("btrim", True, True), ("ltrim", True, False), ("rtrim", False, True)):
+    for name, left, right in (
+        ("btrim", True, True),
+        ("ltrim", True, False),
+        ("rtrim", False, True),
+    ):
         define(
             *(f"{name}(bytea,bytea)", "bytea"),
             lambda v, c, a=left, b=right: _trim_bytes(v, c, left=a, right=b),

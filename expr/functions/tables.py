@@ -117,9 +117,7 @@ def _define_all() -> None:
         lambda start, stop, step, zone: timestamp_series(start, stop, step, zone_named(zone)),
         _column("generate_series", TIMESTAMPTZ),
     )
-    table_function(
-        "unnest(anyarray)", _unnest, _column("unnest", type_named("anyelement"))
-    )
+    table_function("unnest(anyarray)", _unnest, _column("unnest", type_named("anyelement")))
     for arguments in ("anyarray,int4", "anyarray,int4,bool"):
         table_function(
             f"generate_subscripts({arguments})", _subscripts, _column("generate_subscripts", INT4)

@@ -112,9 +112,7 @@ def _define_all() -> None:
     for name, direction in (("lag", -1), ("lead", 1)):
         _window(f"{name}(anyelement)", "anyelement", _shifted(direction))
         _window(f"{name}(anyelement,int4)", "anyelement", _shifted(direction))
-        _window(
-            f"{name}(anycompatible,int4,anycompatible)", "anycompatible", _shifted(direction)
-        )
+        _window(f"{name}(anycompatible,int4,anycompatible)", "anycompatible", _shifted(direction))
     _window(
         *("first_value(anyelement)", "anyelement"),
         _of_frame(lambda frame, _: frame[0] if frame else None),
