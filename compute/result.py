@@ -113,7 +113,7 @@ def encoded(rows: Iterator[Rows], encoder: ResultEncoder) -> Iterator[Piece]:
     for part in rows:
         position = 0
         while position < len(part):
-            some = part if len(part) <= step else part[position : position + step]
+            some = part[position : position + step] if position or len(part) > step else part
             position += len(some)
             data = encoder.rows(some)
             if joins_header:
