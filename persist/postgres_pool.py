@@ -20,13 +20,15 @@ from core.retry import Backoff
 CONNECT_TIMEOUT_S: Final = 10.0
 COMMAND_TIMEOUT_S: Final = 30.0
 READ_DEADLINE_S: Final = 60.0
-CONFLICT_DEADLINE_S: Final = 10.0
+WRITE_DEADLINE_S: Final = 10.0
 STATEMENT_CACHE_SIZE: Final = 200
 
 _CONFLICTS: Final = frozenset({"40001", "40P01"})
 _COMPLETION_UNKNOWN: Final = "40003"
 _READ_ONLY: Final = "25006"
-_LOST: Final = (asyncpg.InterfaceError, OSError, TimeoutError)  # never answered
+# Never answered. The internal error is what asyncpg raises on a connection whose end it has not
+# noticed yet.
+_LOST: Final = (asyncpg.InterfaceError, asyncpg.InternalClientError, OSError, TimeoutError)
 
 
 Record = asyncpg.Record
@@ -57,14 +59,14 @@ class PostgresPool:
             await backoff.wait()
 
     async def write(self, query: str, *arguments: object) -> list[Record]:
-        """Run a statement with effects, again only where it certainly did nothing because of a
-        conflict. Raises DeterminateError or IndeterminateError."""
-        backoff = Backoff(CONFLICT_DEADLINE_S)
+        """Run a statement with effects, again only where it certainly did nothing: after a conflict,
+        and while no connection can be had. Raises DeterminateError or IndeterminateError."""
+        backoff = Backoff(WRITE_DEADLINE_S)
         while True:
             try:
                 return await self._run(query, arguments)
-            except ConflictError as error:
-                if backoff.is_exhausted:
+            except (ConflictError, UnreachableError) as error:
+                if backoff.is_exhausted or self._is_closed:
                     raise DeterminateError(str(error)) from error
             await backoff.wait()
 

@@ -184,8 +184,8 @@ class Applier:
         machines = await asyncio.gather(*(self._machines.get(shard) for shard in writes))
         commands: dict[ShardId, CompareAndAppend] = {}
         for machine in machines:
-            if machine.shard in forgotten and (not machine.exists or machine.state.is_tombstone):
-                continue  # finalized before a crash kept us from tidying
+            if machine.shard in forgotten and machine.exists and machine.state.is_tombstone:
+                continue  # finalized: nobody reads it any more
             command = await self._append(machine.shard, machine.state, writes[machine.shard])
             if command is not None:
                 commands[machine.shard] = command

@@ -1,10 +1,13 @@
 """Every implementation of Consensus and Blob, for their contract suites, and a whole location."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+import urllib.request
+import uuid
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from moto.server import ThreadedMotoServer
 
 from persist.blob import Blob
 from persist.consensus import Consensus, Fence
@@ -15,6 +18,7 @@ from persist.postgres_blob import PostgresBlob
 from persist.postgres_consensus import PostgresConsensus
 from persist.postgres_pool import PostgresPool
 from persist.postgres_schema import create_tables
+from persist.s3_blob import S3Blob
 
 ENVIRONMENT = "test"
 
@@ -52,12 +56,35 @@ async def consensus(store: ConsensusStore) -> Consensus:
     return store.open(await store.take())
 
 
-@pytest.fixture(params=["memory", "postgres", "file"])
+@pytest.fixture(scope="session")
+def s3_endpoint() -> Iterator[str]:
+    """An S3-compatible server."""
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    yield f"http://{host}:{port}"
+    server.stop()
+
+
+def s3_blob(endpoint: str, monkeypatch: pytest.MonkeyPatch) -> S3Blob:
+    """A blob store in a bucket of its own."""
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
+    bucket = f"bucket-{uuid.uuid4().hex}"
+    request = urllib.request.Request(f"{endpoint}/{bucket}", method="PUT")
+    urllib.request.urlopen(request).close()
+    return S3Blob.from_url(f"s3://{bucket}/some/prefix?endpoint={endpoint}")
+
+
+@pytest.fixture(params=["memory", "postgres", "file", "s3"])
 async def blob(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Blob]:
     if request.param == "memory":
         yield MemoryBlob()
     elif request.param == "file":
         yield FileBlob(tmp_path / "blobs")
+    elif request.param == "s3":
+        endpoint = request.getfixturevalue("s3_endpoint")
+        yield s3_blob(endpoint, request.getfixturevalue("monkeypatch"))
     else:
         pool = PostgresPool(request.getfixturevalue("fresh_database_url"), 4)
         await create_tables(pool)

@@ -48,7 +48,12 @@ async def test_keys_are_listed_by_prefix_in_order_and_pages(blob: Blob) -> None:
 
 
 async def test_the_value_limit_is_enforced(blob: Blob, monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in ("persist.postgres_blob", "persist.file_blob", "persist.memory"):
+    for module in (
+        "persist.postgres_blob",
+        "persist.file_blob",
+        "persist.s3_blob",
+        "persist.memory",
+    ):
         monkeypatch.setattr(f"{module}.MAX_BLOB_BYTES", 10)
     await blob.set("s1/1/a", b"0123456789")
     with pytest.raises(Exception, match="too large"):

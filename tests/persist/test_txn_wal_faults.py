@@ -7,6 +7,7 @@ import random
 from collections import Counter
 from dataclasses import dataclass, field
 
+import asyncpg
 import pytest
 
 from core import planted_bugs
@@ -15,6 +16,7 @@ from core.ids import MIN_TIMESTAMP, Timestamp
 from oracle.batching import BatchingOracle
 from oracle.memory import MemoryOracle, MemoryTimeline
 from persist.faults import FaultInjector, FaultRates
+from persist.location import PersistLocation
 from persist.memory import MemoryFences
 from persist.snapshot import SinceError
 from persist.txn_reader import TxnsReader
@@ -27,6 +29,7 @@ from tests.persist.txns_environment import (
     Process,
     applying,
     contents,
+    postgres_process,
     write,
 )
 
@@ -123,6 +126,41 @@ async def test_faults_lose_and_double_nothing(seed: int) -> None:
     history, reader, faults = await run_history(seed)
     assert faults.injected_count > 5
     await check_history(history, reader)
+
+
+async def test_cut_connections_lose_and_double_nothing(
+    location: PersistLocation, fresh_database_url: str
+) -> None:
+    """The same on a real PostgreSQL whose backends are killed all the time."""
+    history = History()
+    is_done = False
+
+    async def cut() -> int:
+        cuts = 0
+        connection = await asyncpg.connect(fresh_database_url)
+        while not is_done:
+            await connection.execute("SELECT pg_sleep(0.02)")  # leave time to connect again
+            cuts += await connection.fetchval(
+                "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity"
+                " WHERE application_name = 'headwater' AND datname = current_database()"
+                " AND random() < 0.5"
+            )
+        await connection.close()
+        return cuts
+
+    async with postgres_process(location) as process, applying(process.writer) as background:
+        cutter = asyncio.create_task(cut())
+        for number in range(150):
+            value = str(number)
+            history.acknowledged[value] = await process.writer.commit(
+                [write(TABLE, value), write(OTHER, value)], register=[TABLE, OTHER]
+            )
+        is_done = True
+        assert await cutter > 3
+        await process.writer.wait_applied(history.acknowledged["149"])
+        assert not background.done()
+        reader = await TxnsReader.open(location, TXNS)
+        await check_history(history, reader)
 
 
 async def test_the_check_catches_a_blind_retry(monkeypatch: pytest.MonkeyPatch) -> None:
