@@ -528,7 +528,7 @@ def _needed_columns(steps: list[Project | Map | Filter], width: int) -> tuple[in
         below = widths.pop()
         match step:
             case Project(outputs=outputs):
-                needed = {outputs[index] for index in needed}
+                needed = set(outputs)
             case Filter(predicates=predicates):
                 needed |= _columns(predicates)
             case Map(scalars=scalars):

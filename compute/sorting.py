@@ -7,15 +7,16 @@ on about one range, and a consumer that stops early never sorts the rest. The re
 sort of the whole input. Source: sample sort (Frazer and McKellar, 1970).
 """
 
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterator
 from operator import itemgetter
 from typing import Any, Final, Generic, TypeVar
 
 from compute.execution import MemoryBudget
 
-RUN_ROWS: Final = 4096
-RANGE_ROWS: Final = 4096
+RUN_ROWS: Final = 2048
+RANGE_ROWS: Final = 2048
+MAX_SAMPLES: Final = 8192
 KEY_OVERHEAD_BYTES: Final = 160
 
 Item = TypeVar("Item", bound=tuple[Any, ...])
@@ -40,7 +41,7 @@ class SlicedSorter(Generic[Item]):
             self._close_run()
 
     def sorted(self) -> Iterator[list[Item]]:
-        """The items in order, in lists of about RANGE_ROWS."""
+        """The items in order, in lists of at most about RANGE_ROWS."""
         if self._pending:
             self._close_run()
         runs = self._runs
@@ -50,12 +51,19 @@ class SlicedSorter(Generic[Item]):
         positions = [0] * len(runs)
         for splitter in self._splitters():
             part: list[tuple[Any, Item]] = []
+            equals: list[tuple[Any, Item]] = []
             for index, run in enumerate(runs):
-                stop = bisect_left(run, splitter, lo=positions[index], key=_first)
-                part += run[positions[index] : stop]
-                positions[index] = stop
+                start = positions[index]
+                stop = bisect_left(run, splitter, lo=start, key=_first)
+                part += run[start:stop]
+                positions[index] = bisect_right(run, splitter, lo=stop, key=_first)
+                equals += run[stop : positions[index]]
+            yield []
             part.sort(key=_first)
             yield [item for _, item in part]
+            # A key that many rows share needs no sorting, only cutting.
+            for start in range(0, len(equals), RANGE_ROWS):
+                yield [item for _, item in equals[start : start + RANGE_ROWS]]
         rest = [pair for run, start in zip(runs, positions, strict=True) for pair in run[start:]]
         rest.sort(key=_first)
         yield [item for _, item in rest]
@@ -66,12 +74,15 @@ class SlicedSorter(Generic[Item]):
         self._pending = []
 
     def _splitters(self) -> list[Any]:
-        """Keys that cut all runs together into ranges of about RANGE_ROWS."""
+        """Distinct keys, in order, that cut all runs together into ranges of about RANGE_ROWS."""
         total = sum(map(len, self._runs))
         range_count = total // RANGE_ROWS
         if range_count < 2:
             return []
-        step = max(1, RANGE_ROWS // 16)
-        sample = sorted(pair[0] for run in self._runs for pair in run[step // 2 :: step])
+        step = max(RANGE_ROWS // 16, total // MAX_SAMPLES)
+        sample = sorted(
+            run[index][0] for run in self._runs for index in range(step // 2, len(run), step)
+        )
         per_range = max(1, len(sample) // range_count)
-        return sample[per_range::per_range]
+        chosen = sample[per_range::per_range]
+        return [key for index, key in enumerate(chosen) if index == 0 or key != chosen[index - 1]]

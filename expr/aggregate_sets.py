@@ -52,6 +52,16 @@ class Extreme(BaseAggregate):
             return self._choose(column, default=None)
         return self._best(column)
 
+    def extend(
+        self, state: dict[Datum, int], columns: Sequence[Sequence[Datum]]
+    ) -> dict[Datum, int]:
+        best = self.bulk(columns)
+        if best is None:
+            return state
+        so_far = self.finish(state)
+        best = best if so_far is None else self.bulk([[so_far, best]])
+        return self.add({}, (best,), 1)
+
     def _best(self, values: Any) -> Datum:
         best: Datum = None
         best_key: Any = None
@@ -87,6 +97,12 @@ class BooleanFold(BaseAggregate):
             state[0] += diff
             if value is self._decisive:
                 state[1] += diff
+        return state
+
+    def extend(self, state: list[int], columns: Sequence[Sequence[Datum]]) -> list[int]:
+        column = columns[0]
+        state[0] += len(column) - column.count(None)
+        state[1] += column.count(self._decisive)
         return state
 
     def finish(self, state: list[int]) -> bool | None:

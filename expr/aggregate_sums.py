@@ -37,6 +37,9 @@ class CountAll(BaseAggregate):
     def bulk(self, columns: Sequence[Sequence[Datum]]) -> int:
         return len(columns[0])
 
+    def extend(self, state: int, columns: Sequence[Sequence[Datum]]) -> int:
+        return state + len(columns[0])
+
 
 class Count(BaseAggregate):
     """count(value)."""
@@ -53,6 +56,9 @@ class Count(BaseAggregate):
     def bulk(self, columns: Sequence[Sequence[Datum]]) -> int:
         column = columns[0]
         return len(column) - column.count(None)
+
+    def extend(self, state: int, columns: Sequence[Sequence[Datum]]) -> int:
+        return state + self.bulk(columns)
 
 
 class IntegerSum(BaseAggregate):
@@ -80,6 +86,14 @@ class IntegerSum(BaseAggregate):
         if None in column:
             column = [value for value in column if value is not None]
         return self._result(sum(column), len(column))
+
+    def extend(self, state: list[int], columns: Sequence[Sequence[Datum]]) -> list[int]:
+        column = columns[0]
+        if None in column:
+            column = [value for value in column if value is not None]
+        state[0] += sum(column)
+        state[1] += len(column)
+        return state
 
     def _result(self, total: int, count: int) -> Datum:
         if count == 0:
@@ -113,6 +127,14 @@ class IntegerAverage(BaseAggregate):
         if None in column:
             column = [value for value in column if value is not None]
         return self.finish([sum(column), len(column)])
+
+    def extend(self, state: list[int], columns: Sequence[Sequence[Datum]]) -> list[int]:
+        column = columns[0]
+        if None in column:
+            column = [value for value in column if value is not None]
+        state[0] += sum(column)
+        state[1] += len(column)
+        return state
 
 
 class _NumericTotals:
@@ -209,6 +231,25 @@ class _FloatTotals:
             numerator, denominator = value.as_integer_ratio()
             self.units += numerator * (_SCALE // denominator) * diff
 
+    def extend(self, column: Sequence[float | None]) -> None:
+        """Add every value that is not null."""
+        values = [value for value in column if value is not None]
+        try:
+            parts = [math.fsum(values)]
+            while parts[-1] and math.isfinite(parts[-1]):
+                # What rounding left out, exactly: each part is 53 bits of the exact sum.
+                parts.append(math.fsum([*values, *(-part for part in parts)]))
+        except (OverflowError, ValueError):
+            parts = [floats.NAN]
+        if not all(map(math.isfinite, parts)):
+            for value in values:
+                self.add(value, 1)
+            return
+        self.count += len(values)
+        for part in parts:
+            numerator, denominator = part.as_integer_ratio()
+            self.units += numerator * (_SCALE // denominator)
+
     def special(self) -> float | None:
         if self.nans or (self.infinities and self.negative_infinities):
             return floats.NAN
@@ -255,6 +296,10 @@ class FloatSum(BaseAggregate):
             return self._exactly(column)
         return self._fit(total) if math.isfinite(total) else self._exactly(column)
 
+    def extend(self, state: _FloatTotals, columns: Sequence[Sequence[Datum]]) -> _FloatTotals:
+        state.extend(columns[0])
+        return state
+
     def _exactly(self, values: Sequence[float]) -> float | None:
         state = self.start()
         for value in values:
@@ -281,6 +326,13 @@ class FloatAverage(BaseAggregate):
             return None
         special = state.special()
         return _rounded(state.units, state.count) if special is None else special
+
+    def bulk(self, columns: Sequence[Sequence[Datum]]) -> float | None:
+        return self.finish(self.extend(self.start(), columns))
+
+    def extend(self, state: _FloatTotals, columns: Sequence[Sequence[Datum]]) -> _FloatTotals:
+        state.extend(columns[0])
+        return state
 
 
 class IntervalSum(BaseAggregate):

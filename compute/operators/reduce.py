@@ -2,15 +2,15 @@
 
 Input rows are collected by group for a while (BUFFERED_ROWS), then each group's rows are handed to
 its accumulators together, so that per-row work is done by comprehensions. An accumulator keeps
-argument columns for the aggregate's `bulk`, which is fastest, until they are many; then it folds
-them into the aggregate's running state.
+argument columns for the aggregate's `bulk`, which is fastest; when they become many it folds them
+into the aggregate's running state.
 
 The value shown for a group key whose equal datums may differ (1.0 and 1.00) is the one with the
 least canonical encoding, so that it does not depend on the order of the input.
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import repeat
 from typing import Any, Final, Protocol
@@ -29,8 +29,9 @@ from core.rows import Datum, Row
 from expr.aggregates import AggregateFunction
 
 BUFFERED_ROWS: Final = 65_536
-MAX_BULK_ROWS: Final = 65_536  # of one group
-FLUSH_STEP_ROWS: Final = 2048
+MAX_BULK_ROWS: Final = 4096  # of one group
+FLUSH_STEP_ROWS: Final = 1024
+ARGUMENT_BYTES: Final = 40
 GROUP_OVERHEAD_BYTES: Final = 250
 
 Predicate = Callable[[Row], bool]
@@ -218,43 +219,47 @@ class _Bulk:
     def add(self, rows: list[Row], diffs: list[int] | None, budget: MemoryBudget) -> None:
         call = self._call
         rows, diffs = _filtered(call.filter, rows, diffs)
+        if not rows:
+            return
         arguments = list(map(call.arguments, rows))
-        if diffs is None and not self._has_state:
-            columns = self._columns
-            if call.width == 1:
-                columns[0] += [value for (value,) in arguments]
-            elif call.width == 0:
-                columns[0] += repeat(None, len(arguments))
-            else:
-                for column, values in zip(columns, zip(*arguments, strict=True), strict=False):
-                    column += values
-            budget.charge(40 * len(arguments) * call.width)
-            if len(columns[0]) > MAX_BULK_ROWS:
-                self._fold(budget)
+        if diffs is not None:
+            state = self._folded(budget)
+            for values, diff in zip(arguments, diffs, strict=True):
+                state = call.function.add(state, values, diff)
+            self._state = state
             return
-        self._fold(budget)
-        step = call.function.add
-        state = self._state
-        for values, diff in zip(arguments, diffs or repeat(1), strict=False):
-            state = step(state, values, diff)
-        self._state = state
+        columns = self._columns
+        if call.width == 1:
+            columns[0] += [value for (value,) in arguments]
+        elif call.width == 0:
+            columns[0] += repeat(None, len(arguments))
+        else:
+            for column, added in zip(columns, zip(*arguments, strict=True), strict=True):
+                column += added
+        budget.charge(ARGUMENT_BYTES * len(arguments))
+        if len(columns[0]) >= MAX_BULK_ROWS:
+            self._folded(budget)
 
-    def _fold(self, budget: MemoryBudget) -> None:
-        if self._has_state:
-            return
-        call = self._call
-        self._has_state = True
-        state = call.function.start()
-        step = call.function.add
-        for values in _tuples(self._columns, call.width):
-            state = step(state, values, 1)
-        budget.release(40 * len(self._columns[0]) * call.width)
-        self._state = state
-        self._columns = []
+    def _folded(self, budget: MemoryBudget) -> Any:
+        """The running state, with everything kept in columns folded into it."""
+        function = self._call.function
+        if not self._has_state:
+            self._has_state = True
+            self._state = function.start()
+        if self._columns[0]:
+            budget.release(ARGUMENT_BYTES * len(self._columns[0]))
+            self._state = function.extend(self._state, self._columns)
+            for column in self._columns:
+                column.clear()
+        return self._state
 
     def finish(self) -> Datum:
         function = self._call.function
-        return function.finish(self._state) if self._has_state else function.bulk(self._columns)
+        if not self._has_state:
+            return function.bulk(self._columns)
+        if self._columns[0]:
+            self._state = function.extend(self._state, self._columns)
+        return function.finish(self._state)
 
 
 class _Collected:
@@ -309,9 +314,3 @@ def _filtered(
         return [row for row in rows if predicate(row)], None
     pairs = [pair for pair in zip(rows, diffs, strict=True) if predicate(pair[0])]
     return [row for row, _ in pairs], [diff for _, diff in pairs]
-
-
-def _tuples(columns: Sequence[Sequence[Datum]], width: int) -> Iterator[Row]:
-    if width == 0:
-        return repeat((), len(columns[0]))
-    return zip(*columns, strict=True)
