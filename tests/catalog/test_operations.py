@@ -223,7 +223,8 @@ def test_renames_rewrite_definitions(catalog: Catalog) -> None:
     found = one.for_connection(None).resolve_item("m", SEARCH_PATH, ("v",))
     assert found is not None
     assert found.create_sql == 'CREATE VIEW m.public.v AS SELECT * FROM m."Big".u AS t'
-    assert refused(after(one, CreateDatabase("n", "materialize")), RenameDatabase("m", "n"))
+    two = after(one, CreateDatabase("n", "materialize"))
+    assert refused(two, RenameDatabase("m", "n")).sqlstate == "42P04"
 
 
 def test_temporary_items_belong_to_a_connection(catalog: Catalog) -> None:

@@ -4,7 +4,10 @@ import pytest
 
 from catalog.rewrite import rewrite_names
 
-RENAMES = {("d", "s", "t"): ("d", "s", "new"), ("d", "s", "with"): ("d", "s", "With Space")}
+RENAMES: dict[tuple[str, ...], tuple[str, ...]] = {
+    ("d", "s", "t"): ("d", "s", "new"),
+    ("d", "s", "with"): ("d", "s", "With Space"),
+}
 
 
 @pytest.mark.parametrize(
