@@ -17,7 +17,7 @@ from expr.relation import Finishing
 
 SMALL_LIMIT_ROWS: Final = 4096
 PIECE_BYTES: Final = 64 * 1024
-FIRST_PIECE_ROWS: Final = 256
+PROBED_ROWS: Final = 8
 
 Rows = list[Row]
 
@@ -109,8 +109,8 @@ def encoded(rows: Iterator[Rows], encoder: ResultEncoder) -> Iterator[Piece]:
     pending: list[bytes] = [] if joins_header or not header else [header]
     pending_bytes = 0
     pending_rows = 0
-    step = FIRST_PIECE_ROWS
     for part in rows:
+        step = _rows_a_piece(part, encoder)
         position = 0
         while position < len(part):
             some = part[position : position + step] if position or len(part) > step else part
@@ -123,7 +123,6 @@ def encoded(rows: Iterator[Rows], encoder: ResultEncoder) -> Iterator[Piece]:
             pending_rows += len(some)
             if pending_bytes >= PIECE_BYTES:
                 yield Piece(b"".join(pending), pending_rows)
-                step = min(CHUNK_ROWS, max(1, PIECE_BYTES * len(some) // max(1, len(data))))
                 pending, pending_bytes, pending_rows = [], 0, 0
         yield NO_PIECE
     if joins_header:
@@ -131,6 +130,14 @@ def encoded(rows: Iterator[Rows], encoder: ResultEncoder) -> Iterator[Piece]:
     else:
         pending.append(encoder.end)
     yield Piece(b"".join(pending), pending_rows, is_last=True)
+
+
+def _rows_a_piece(part: Rows, encoder: ResultEncoder) -> int:
+    """How many rows of `part` make about a piece, judged by some of them."""
+    if len(part) <= PROBED_ROWS:
+        return PROBED_ROWS
+    probe = part[:: len(part) // PROBED_ROWS + 1]
+    return max(1, PIECE_BYTES * len(probe) // len(encoder.rows(probe)))
 
 
 def _with_header(data: bytes, header: bytes) -> bytes:

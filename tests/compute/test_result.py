@@ -58,7 +58,7 @@ def test_every_row_comes_out_once_in_order(parts: list[tuple[int, int]]) -> None
     assert count == number
     assert [int(row[0] or "") for row in parse_data_rows(data)] == list(range(number))
     widest = max((width for _, width in parts), default=0)
-    assert max(sizes) <= PIECE_BYTES + 1024 * 60 + 256 * (widest + 40)
+    assert max(sizes) <= 2 * PIECE_BYTES + 8 * (widest + 40)
 
 
 def test_text_and_binary_fields() -> None:
