@@ -85,6 +85,8 @@ def binary_output(sql_type: SqlType) -> BinaryOutput:
             return lambda value: b"\x01" + value.encode()
         case 2278:
             return lambda value: b""
+        case 18:
+            return lambda value: value.encode("latin-1") or b"\x00"
         case 2249:
             raise SqlError(
                 FEATURE_NOT_SUPPORTED, "no binary output function available for type record"
@@ -133,7 +135,9 @@ def _base_input(sql_type: SqlType) -> BinaryInput:
             return lambda data: check_json(_decode(data))
         case 19:
             return lambda data: truncate_name(_decode(data))
-        case 25 | 705 | 1042 | 1043 | 18:
+        case 18:
+            return lambda data: data[:1].rstrip(b"\x00").decode("latin-1")
+        case 25 | 705 | 1042 | 1043:
             return _decode
         case _:
             raise SqlError(

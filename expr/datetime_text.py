@@ -143,6 +143,8 @@ def quick_timestamp(text: str) -> int | None:
     length = len(text)
     if length < 19 or text[4] != "-" or text[7] != "-" or text[10] not in " T":
         return None
+    if text[13] != ":" or text[16] != ":":
+        return None
     if length > 19:
         if text[19] != "." or not 20 < length <= 26 or not text[20:].isdigit():
             return None

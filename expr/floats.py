@@ -21,6 +21,7 @@ from expr.errors import (
 NAN: Final = float("nan")
 INFINITY: Final = float("inf")
 _SINGLE: Final = struct.Struct("<f")
+_LEAST_NORMAL_SINGLE: Final = 2.0**-126
 _NUMBER: Final = re.compile(
     r"[ \t\n\r\f\v]*([+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)[ \t\n\r\f\v]*", re.ASCII
 )
@@ -94,16 +95,12 @@ def format_float4(value: float) -> str:
     """float4out with extra_float_digits > 0."""
     if value != value or value in (INFINITY, -INFINITY):
         return _layout(repr(value), 6)
-    for digits in (6, 7, 8, 9):
+    # Up to six digits always survive a float4, but for the subnormal ones.
+    for digits in range(1 if abs(value) < _LEAST_NORMAL_SINGLE else 6, 10):
         text = f"{value:.{digits}g}"
         if round_to_single(float(text)) == value:
             break
-    return _layout(_shorten_single(text, value), 6)
-
-
-def _shorten_single(text: str, value: float) -> str:
-    """Fewer digits than six where they already identify the value."""
-    return repr(float(text)) if value else text
+    return _layout(repr(float(text)), 6)
 
 
 def format_rounded(value: float, digits: int) -> str:

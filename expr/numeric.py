@@ -171,7 +171,7 @@ def multiply(left: Decimal, right: Decimal) -> Decimal:
 
 
 def negate(value: Decimal) -> Decimal:
-    return value.copy_negate() if value else value
+    return value.copy_negate() if value and not value.is_nan() else value
 
 
 def divide(left: Decimal, right: Decimal) -> Decimal:

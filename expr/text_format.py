@@ -64,6 +64,7 @@ _UUID: Final = re.compile(
     r"|(?:[0-9a-f]{4}-?){7}[0-9a-f]{4}",
     re.IGNORECASE | re.ASCII,
 )
+_CHAR_OCTAL: Final = re.compile(r"\\[0-3][0-7][0-7]", re.ASCII)
 _OCTAL_ESCAPE: Final = re.compile(r"\\(\\|[0-3][0-7][0-7])|\\", re.ASCII)
 
 
@@ -105,6 +106,8 @@ def text_output(sql_type: SqlType, context: EvaluationContext) -> TextOutput:
             return lambda value: format_record([_untyped_text(item) for item in value])
         case 2278:
             return lambda value: ""
+        case 18:
+            return format_char
         case _:
             return str
 
@@ -149,7 +152,7 @@ def _base_input(sql_type: SqlType, context: EvaluationContext) -> TextInput:
         case 17:
             return parse_bytea
         case 18:
-            return lambda text: text[:1]
+            return parse_char
         case 19:
             return truncate_name
         case 114:
@@ -263,6 +266,19 @@ def integer_input(oid: int) -> Callable[[str], int]:
         return value
 
     return parse
+
+
+def parse_char(text: str) -> str:
+    """A "char": one byte, held as the character of that number; `\\ooo` names one in octal."""
+    if len(text) == 4 and _CHAR_OCTAL.fullmatch(text):
+        code = int(text[1:], 8)
+        return chr(code) if code else ""
+    return chr(text.encode()[0]) if text else ""
+
+
+def format_char(value: str) -> str:
+    """charout: a byte above 127 in octal."""
+    return f"\\{ord(value):03o}" if value > "\x7f" else value
 
 
 def parse_bool(text: str) -> bool:

@@ -37,14 +37,14 @@ from expr.registry import (
     FunctionKind,
     bind,
     cast_between,
-    define,
     function_by_id,
+    register,
     register_cast,
     register_derivation,
     type_named,
 )
 from expr.scalar import EvaluationContext
-from expr.text_format import text_input, text_output, truncate_name
+from expr.text_format import format_char, parse_char, text_input, text_output, truncate_name
 from expr.timezones import from_local, to_local, zone_named
 
 STRING_TYPES: Final = frozenset({"text", "varchar", "bpchar", "name", "unknown"})
@@ -71,8 +71,14 @@ def _cast(
     needs_context: bool = False,
 ) -> None:
     function_id = f"cast({source},{target})"
-    define(function_id, target, function, kind=FunctionKind.CAST, needs_context=needs_context)
-    register_cast(Cast(type_named(source), type_named(target), context, function_id))
+    arguments, returns = (type_named(source),), type_named(target)
+    register(
+        Function(
+            *(function_id, "cast", FunctionKind.CAST, arguments, returns, function),
+            needs_context=needs_context,
+        )
+    )
+    register_cast(Cast(type_named(source), returns, context, function_id))
 
 
 def _integer_casts() -> None:
@@ -133,7 +139,7 @@ def _integer_to_char(value: int) -> str:
 def _char_to_integer(value: str) -> int:
     if not value:
         return 0
-    code = value.encode()[0]
+    code = ord(value)
     return code - 256 if code > 127 else code
 
 
@@ -195,17 +201,17 @@ def _string_casts() -> None:
         _cast(source, target, IMPLICIT)
     _cast("varchar", "bpchar", IMPLICIT)
     for source in ("text", "varchar"):
-        _cast(source, "char", ASSIGNMENT, lambda value: value[:1])
+        _cast(source, "char", ASSIGNMENT, parse_char)
         _cast(source, "name", IMPLICIT, truncate_name)
     for target in ("text", "varchar"):
         _cast("bpchar", target, IMPLICIT, lambda value: value.rstrip(" "))
-    _cast("bpchar", "char", ASSIGNMENT, lambda value: value[:1])
+    _cast("bpchar", "char", ASSIGNMENT, parse_char)
     _cast("bpchar", "name", IMPLICIT, lambda value: truncate_name(value.rstrip(" ")))
-    _cast("char", "text", IMPLICIT)
+    _cast("char", "text", IMPLICIT, format_char)
     _cast("name", "text", IMPLICIT)
-    for source in ("char", "name"):
-        for target in ("bpchar", "varchar"):
-            _cast(source, target, ASSIGNMENT)
+    for target in ("bpchar", "varchar"):
+        _cast("char", target, ASSIGNMENT, format_char)
+        _cast("name", target, ASSIGNMENT)
     for target in ("text", "varchar", "bpchar"):
         _cast("bool", target, ASSIGNMENT, lambda value: "true" if value else "false")
 

@@ -57,7 +57,7 @@ def date_to_timestamp_key(day: int) -> int:
         return TIMESTAMP_INFINITY
     if day == -DATE_INFINITY:
         return -TIMESTAMP_INFINITY
-    return day * MICROSECONDS_PER_DAY
+    return min(day * MICROSECONDS_PER_DAY, TIMESTAMP_INFINITY - 1)
 
 
 def _to_instant(context: EvaluationContext, local: int) -> int:

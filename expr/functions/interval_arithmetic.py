@@ -89,6 +89,8 @@ def divide_interval(interval: Interval, divisor: float) -> Interval:
         return interval if divisor > 0 else negate_interval(interval)
     months = interval.months / divisor
     days = interval.days / divisor
+    if not (abs(months) < 2**31 and abs(days) < 2**31):
+        raise _out_of_range("interval")
     return _spill(
         *(months, days, interval.microseconds / divisor),
         *(int(months), int(days)),

@@ -75,16 +75,18 @@ def _left(value: str, count: int) -> str:
 
 
 def _right(value: str, count: int) -> str:
+    if count == -(2**31):  # whose negation is itself in int4
+        return value
     return value[-count:] if count else ""
 
 
 def _pad(value: str, length: int, fill: str, *, on_left: bool) -> str:
     if length <= 0:
         return ""
-    check_length(length)
     missing = length - len(value)
     if missing <= 0 or not fill:
         return value[:length]
+    check_length(length)
     padding = (fill * (missing // len(fill) + 1))[:missing]
     return padding + value if on_left else value + padding
 
@@ -134,7 +136,7 @@ def _ascii(value: str) -> int:
 
 def _chr(code: int) -> str:
     if code < 0:
-        raise SqlError(PROGRAM_LIMIT_EXCEEDED, "character number must be positive")
+        raise SqlError(INVALID_PARAMETER_VALUE, "character number must be positive")
     if code == 0:
         raise SqlError(PROGRAM_LIMIT_EXCEEDED, "null character not permitted")
     if code > 0x10FFFF or 0xD800 <= code <= 0xDFFF:
