@@ -4,6 +4,7 @@ import expr.functions.aggregates
 import expr.functions.arithmetic
 import expr.functions.arrays
 import expr.functions.casts
+import expr.functions.catalog_rows
 import expr.functions.comparison
 import expr.functions.datetimes
 import expr.functions.derived

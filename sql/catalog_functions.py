@@ -323,23 +323,6 @@ _SERVER: Final = (
     CatalogFunction("pg_is_other_temp_schema", (OID,), BOOL, "false"),
     CatalogFunction("pg_is_in_recovery", (), BOOL, "false"),
     CatalogFunction("pg_advisory_unlock_all", (), VOID, "NULL"),
-    CatalogFunction("getdatabaseencoding", (), NAME, "'UTF8'"),
-    CatalogFunction("pg_client_encoding", (), NAME, "'UTF8'"),
-    CatalogFunction(
-        "pg_encoding_to_char",
-        (INT4,),
-        NAME,
-        "CASE WHEN $1 IS NULL THEN NULL WHEN $1 = 6 THEN 'UTF8' WHEN $1 = 0 THEN 'SQL_ASCII' "
-        "WHEN $1 = 8 THEN 'LATIN1' ELSE '' END",
-    ),
-    CatalogFunction(
-        "pg_char_to_encoding",
-        (NAME,),
-        INT4,
-        "CASE WHEN $1 IS NULL THEN NULL WHEN lower($1) IN ('utf8', 'utf-8', 'unicode') THEN 6 "
-        "WHEN lower($1) = 'sql_ascii' THEN 0 WHEN lower($1) IN ('latin1', 'iso88591') THEN 8 "
-        "ELSE -1 END",
-    ),
 )
 
 CATALOG_FUNCTIONS: Final[tuple[CatalogFunction, ...]] = (
