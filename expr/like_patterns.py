@@ -24,6 +24,8 @@ def fold_case(text: str) -> str:
 @lru_cache(maxsize=CACHED_PATTERNS)
 def like_matcher(pattern: str) -> Matcher:
     """The test of `text LIKE pattern`, backslash being the escape character."""
+    if _ends_with_escape(pattern):
+        return _unfinished_matcher(pattern[:-1])
     parts = _parse(pattern)
     literals = [part for part in parts if isinstance(part, str)]
     if len(literals) == len(parts):
@@ -72,8 +74,6 @@ def _parse(pattern: str) -> list[_Part]:
                 parts.append(wildcard)
         elif character == "\\":
             position += 1
-            if position >= len(pattern):
-                raise SqlError("22025", "LIKE pattern must not end with escape character")
             literal.append(pattern[position])
         else:
             literal.append(character)
@@ -81,6 +81,23 @@ def _parse(pattern: str) -> list[_Part]:
     if literal:
         parts.append("".join(literal))
     return parts
+
+
+def _ends_with_escape(pattern: str) -> bool:
+    """Whether the last backslash escapes nothing."""
+    return (len(pattern) - len(pattern.rstrip("\\"))) % 2 == 1
+
+
+def _unfinished_matcher(body: str) -> Matcher:
+    """A pattern that ends with the escape character: an error once a match gets that far."""
+    reaches_end = like_matcher(f"{body}_%")
+
+    def match(value: str) -> bool:
+        if reaches_end(value):
+            raise SqlError("22025", "LIKE pattern must not end with escape character")
+        return False
+
+    return match
 
 
 def _segments_matcher(parts: list[_Part]) -> Matcher:

@@ -5,7 +5,7 @@ working precision is bounded before anything is computed.
 """
 
 import math
-from decimal import MAX_EMAX, MIN_EMIN, ROUND_HALF_UP, Context, Decimal
+from decimal import MAX_EMAX, MIN_EMIN, ROUND_DOWN, ROUND_HALF_UP, Context, Decimal
 from typing import Final
 
 from core.errors import NUMERIC_VALUE_OUT_OF_RANGE, SqlError
@@ -25,6 +25,7 @@ from expr.numeric import (
     scale_of,
 )
 
+MAX_NATURAL_LOGARITHM: Final = 2_000 * 3.01  # beyond it a power overflows or vanishes
 _LN_10: Final = math.log(10)
 _GUARD_DIGITS: Final = 12
 INVALID_LOGARITHM: Final = "2201E"
@@ -164,16 +165,16 @@ def power(base: Decimal, exponent: Decimal) -> Decimal:
         return ONE if exponent == 0 else base
     if exponent.is_nan():
         return ONE if base == 1 else exponent
-    if base.is_infinite() or exponent.is_infinite():
-        return _infinite_power(base, exponent)
     if base == 0 and exponent < 0:
         raise SqlError(INVALID_POWER, "zero raised to a negative power is undefined")
-    is_integer = exponent == EXACT.to_integral_value(exponent)
+    is_integer = exponent.is_infinite() or exponent == EXACT.to_integral_value(exponent)
     if base < 0 and not is_integer:
         raise SqlError(
             INVALID_POWER,
             "a negative number raised to a non-integer power yields a complex result",
         )
+    if base.is_infinite() or exponent.is_infinite():
+        return _infinite_power(base, exponent)
     if is_integer and exponent.adjusted() < 10 and -(2**31) <= int(exponent) < 2**31:
         scale = max(scale_of(base), scale_of(exponent))
         return _integer_power(base, int(exponent), scale)
@@ -184,8 +185,6 @@ def _infinite_power(base: Decimal, exponent: Decimal) -> Decimal:
     if base == 1 or exponent == 0:
         return ONE
     if exponent.is_infinite():
-        if base == 0 and exponent < 0:
-            raise SqlError(INVALID_POWER, "zero raised to a negative power is undefined")
         if base == -1:
             return ONE
         grows = (abs(base) > 1) == (exponent > 0)
@@ -194,11 +193,6 @@ def _infinite_power(base: Decimal, exponent: Decimal) -> Decimal:
         return ZERO
     if base > 0:
         return INFINITY
-    if exponent != EXACT.to_integral_value(exponent):
-        raise SqlError(
-            INVALID_POWER,
-            "a negative number raised to a non-integer power yields a complex result",
-        )
     is_odd = EXACT.remainder(exponent, Decimal(2)) != 0
     return INFINITY.copy_negate() if is_odd else INFINITY
 
@@ -222,9 +216,17 @@ def _integer_power(base: Decimal, exponent: int, input_scale: int) -> Decimal:
 
 
 def _log10(base: Decimal) -> float:
-    magnitude = base.copy_abs()
-    leading = Context(prec=25, Emin=MIN_EMIN, Emax=MAX_EMAX, traps=[]).plus(magnitude)
-    return float(Context(prec=20, traps=[]).ln(leading)) / _LN_10
+    """The logarithm of the leading base-10000 digits, as PostgreSQL estimates it."""
+    leading = Context(prec=20, rounding=ROUND_DOWN, Emin=MIN_EMIN, Emax=MAX_EMAX, traps=[])
+    magnitude = leading.plus(base.copy_abs())
+    digits = magnitude.as_tuple().digits
+    weight = magnitude.adjusted() // 4
+    first = magnitude.adjusted() - 4 * weight + 1  # digits in the leading group
+    padded = "".join(map(str, digits)).rstrip("0").ljust(first, "0")
+    groups = 1 + min((max(len(padded) - first, 0) + 3) // 4, 3)
+    size = first + 4 * (groups - 1)
+    mantissa = float(int(padded[:size].ljust(size, "0")))
+    return math.log10(mantissa) + 4 * (weight - (groups - 1))
 
 
 def _power_scale(estimate: float, input_scale: int) -> int:
@@ -239,10 +241,17 @@ def _real_power(base: Decimal, exponent: Decimal, *, is_integer: bool) -> Decima
     input_scale = max(scale_of(base), scale_of(exponent))
     if not magnitude:
         return quantum(MIN_SIGNIFICANT_DIGITS) * 0
-    estimate = _as_float(exponent) * _log10(magnitude)
-    if estimate > MAX_INTEGER_DIGITS + 1:
-        raise numeric_overflow()
-    scale = _power_scale(max(estimate, -20_000.0), input_scale)
+    ln_scale = max(8 - _logarithm_weight(magnitude), 0)
+    rough = _fit(_ln(magnitude, ln_scale + _GUARD_DIGITS), ln_scale)
+    natural = _as_float(_context(60).quantize(rough * exponent, quantum(ln_scale)))
+    if natural != natural or abs(natural) > 2_000 * 3.01:
+        natural = _as_float(rough) * _as_float(exponent)
+    if abs(natural) > MAX_NATURAL_LOGARITHM:
+        if natural > 0:
+            raise numeric_overflow()
+        return quantum(MAX_RESULT_SCALE) * 0
+    estimate = natural * 0.434294481903252
+    scale = _power_scale(estimate, input_scale)
     if estimate + 1 < -scale:
         return quantum(scale) * 0
     digits = max(int(estimate), 0) + scale + _GUARD_DIGITS

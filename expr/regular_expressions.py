@@ -431,7 +431,8 @@ def similar_to_regex(pattern: str, escape: str | None = "\\") -> str:
         if escape and character == escape:
             position += 1
             following = pattern[position : position + 1]
-            result.append(f"\\{following}" if not following.isalnum() else following)
+            if following:
+                result.append(f"\\{following}")
         elif in_bracket:
             if character == "]":
                 in_bracket = False

@@ -9,6 +9,7 @@ killed builder leaves behind is found by the sweep (`persist.garbage`), which kn
 parts by their key.
 """
 
+import asyncio
 import uuid
 from collections.abc import AsyncIterator, Sequence
 from typing import Final
@@ -122,6 +123,7 @@ class BatchBuilder:
     that stays under `inline_limit_bytes` needs no blob at all.
 
     `add` is synchronous: call `flush_full` after each slice of rows so that memory stays bounded.
+    One part is being stored while the next fills. A builder must be finished or aborted.
     """
 
     def __init__(
@@ -143,6 +145,7 @@ class BatchBuilder:
         self._parts: list[BatchPart] = []
         self._keys: list[str] = []  # every blob begun, so that abort misses none
         self._update_count = 0
+        self._storing: asyncio.Task[None] | None = None
 
     def add(self, row: bytes, diff: int, ts: Timestamp | None = None) -> None:
         """Add one update. Either every update of a batch has a `ts` or none has."""
@@ -168,11 +171,15 @@ class BatchBuilder:
             if not self._parts and self._pending_bytes <= self._inline_limit_bytes:
                 return inline_chunk_batch(self._take_chunk())
             await self._write_part()
+        await self._await_stored()
         return Batch(tuple(self._parts), self._update_count)
 
     async def abort(self) -> None:
         """Delete the blobs written so far; the builder is done."""
         self._rows, self._diffs, self._times = [], [], []
+        if self._storing is not None:
+            self._storing.cancel()
+            await asyncio.wait([self._storing])
         if self._keys:
             await self._blob.delete(self._keys)
 
@@ -187,11 +194,17 @@ class BatchBuilder:
         chunk = self._take_chunk()
         data = encode_chunk(chunk)
         key = f"{self._prefix}{uuid.uuid4().hex}"
+        await self._await_stored()
         self._keys.append(key)
-        await self._blob.set(key, data)
+        self._storing = asyncio.create_task(self._blob.set(key, data), name="store batch part")
         count = len(chunk.rows)
         self._parts.append(BatchPart(None, key, len(data), count, _retractions(chunk)))
         self._update_count += count
+
+    async def _await_stored(self) -> None:
+        if self._storing is not None:
+            await self._storing
+            self._storing = None
 
 
 async def read_part(blob: Blob, part: BatchPart) -> UpdateChunk:

@@ -59,8 +59,9 @@ class PostgresPool:
             await backoff.wait()
 
     async def write(self, query: str, *arguments: object) -> list[Record]:
-        """Run a statement with effects, again only where it certainly did nothing: after a conflict,
-        and while no connection can be had. Raises DeterminateError or IndeterminateError."""
+        """Run a statement with effects, again only where it certainly did nothing: after a
+        conflict, and while no connection can be had. Raises DeterminateError or
+        IndeterminateError."""
         backoff = Backoff(WRITE_DEADLINE_S)
         while True:
             try:

@@ -165,18 +165,19 @@ class Applier:
 
     async def _apply_commits(self, commits: Sequence[CommitRecord]) -> None:
         writes: dict[ShardId, list[PendingWrite]] = {}
-        forgotten: set[ShardId] = set()
+        # All commits not yet tidied, for a later one may forget a shard that these write to.
+        forgotten = {shard for commit in self._state.commits() for shard in commit.forget}
         for commit in commits:
             for write in commit.writes:
                 pending = PendingWrite(commit.ts, write.batch)
                 writes.setdefault(write.shard, []).append(pending)
-            forgotten.update(commit.forget)
         shards = list(writes)
         for begin in range(0, len(shards), SHARDS_PER_STATEMENT):
             group = shards[begin : begin + SHARDS_PER_STATEMENT]
             await self._apply_group({shard: writes[shard] for shard in group}, forgotten)
-        for shard in forgotten:
-            self._machines.forget(shard)
+        for commit in commits:
+            for shard in commit.forget:
+                self._machines.forget(shard)
 
     async def _apply_group(
         self, writes: dict[ShardId, list[PendingWrite]], forgotten: set[ShardId]

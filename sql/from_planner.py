@@ -90,6 +90,12 @@ class FromPlanner(PlannerBase):
             check_aliases(result.tables, getattr(item, "pos", 0))
         return result
 
+    def combine(self, left: FromResult, right: FromResult) -> FromResult:
+        """The cross product of two results that do not refer to each other."""
+        result = self._combine(left, right, Boundary(self.context.variables))
+        check_aliases(result.tables, 0)
+        return result
+
     def _combine(self, left: FromResult, right: FromResult, boundary: Boundary) -> FromResult:
         if left is EMPTY and not boundary.bindings:
             return right
@@ -138,6 +144,8 @@ class FromPlanner(PlannerBase):
                 position=item.pos + 1,
             )
         self.context.names_items.add(found.id)
+        if not self.context.view_depth:
+            self.context.name_places.append((item.pos, len(item.name), found.name))
         qualifier = tuple(
             part for part in (found.name.database, found.name.schema) if part is not None
         )

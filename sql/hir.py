@@ -6,6 +6,7 @@ input for each of its rows and joins that row with the rows of `sub`. Variables 
 statement, so nesting of any depth needs no level counting. PostgreSQL's PARAM_EXEC is the same idea.
 """
 
+from collections.abc import Callable
 from enum import StrEnum
 
 import msgspec
@@ -270,3 +271,79 @@ def free_variables(hir: Hir) -> frozenset[int]:
     if isinstance(hir, Apply):
         found -= {variable for variable, _ in hir.bindings}
     return frozenset(found)
+
+
+def map_scalars(hir: Hir, change: Callable[[Scalar], Scalar]) -> Hir:
+    """`hir` with `change` applied to every scalar in it and below it."""
+    replace = msgspec.structs.replace
+
+    def changed(scalars: tuple[Scalar, ...]) -> tuple[Scalar, ...]:
+        return tuple(map(change, scalars))
+
+    match hir:
+        case Constant() | Get() | LocalGet():
+            return hir
+        case Rows(rows=rows):
+            return replace(hir, rows=tuple(map(changed, rows)))
+        case Join(left=left, right=right, on=on, pairs=pairs):
+            return replace(
+                hir,
+                left=map_scalars(left, change),
+                right=map_scalars(right, change),
+                on=changed(on),
+                pairs=tuple((change(a), change(b)) for a, b in pairs),
+            )
+        case Union(inputs=inputs):
+            return Union(tuple(map_scalars(part, change) for part in inputs))
+        case Apply(input=source, bindings=bindings, sub=sub, on=on):
+            return replace(
+                hir,
+                input=map_scalars(source, change),
+                bindings=tuple((variable, change(scalar)) for variable, scalar in bindings),
+                sub=map_scalars(sub, change),
+                on=changed(on),
+            )
+    hir = replace(hir, input=map_scalars(hir.input, change))
+    match hir:
+        case Filter(predicates=predicates):
+            return replace(hir, predicates=changed(predicates))
+        case Map(scalars=scalars):
+            return replace(hir, scalars=changed(scalars))
+        case FlatMap(args=args):
+            return replace(hir, args=changed(args))
+        case Reduce(group_key=keys, aggregates=aggregates):
+            return replace(
+                hir,
+                group_key=changed(keys),
+                aggregates=tuple(_changed_aggregate(a, change) for a in aggregates),
+            )
+        case Window(partition_by=partition_by, order_by=order_by, functions=functions):
+            return replace(
+                hir,
+                partition_by=changed(partition_by),
+                order_by=_changed_orders(order_by, change),
+                functions=tuple(
+                    replace(
+                        f,
+                        args=changed(f.args),
+                        filter=None if f.filter is None else change(f.filter),
+                    )
+                    for f in functions
+                ),
+            )
+    return hir
+
+
+def _changed_aggregate(aggregate: Aggregate, change: Callable[[Scalar], Scalar]) -> Aggregate:
+    return msgspec.structs.replace(
+        aggregate,
+        args=tuple(map(change, aggregate.args)),
+        filter=None if aggregate.filter is None else change(aggregate.filter),
+        order_by=_changed_orders(aggregate.order_by, change),
+    )
+
+
+def _changed_orders(
+    orders: tuple[ScalarOrder, ...], change: Callable[[Scalar], Scalar]
+) -> tuple[ScalarOrder, ...]:
+    return tuple(ScalarOrder(change(o.scalar), o.descending, o.nulls_last) for o in orders)

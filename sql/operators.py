@@ -71,6 +71,13 @@ def _resolve(
     return function.id, args, returns
 
 
+def equality_id(left: SqlType, right: SqlType) -> str:
+    """The id of the operator `=` on two types that can be compared as they are."""
+    resolved = _resolve("=", (left.oid, right.oid))
+    assert resolved is not None and resolved[0] is not None
+    return resolved[0]
+
+
 def _describe(name: str, operands: tuple[Scalar, ...]) -> str:
     names = [operand.type.info.sql_name for operand in operands]
     return f"{name} {names[0]}" if len(names) == 1 else f"{names[0]} {name} {names[1]}"

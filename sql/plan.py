@@ -272,6 +272,7 @@ class CreateTablePlan:
     if_not_exists: bool
     as_query: Query | None = None
     with_data: bool = True
+    notices: tuple[str, ...] = ()  # warnings to send
 
 
 @dataclass(frozen=True, slots=True)
@@ -311,7 +312,7 @@ class DropPlan:
 
 @dataclass(frozen=True, slots=True)
 class RenamePlan:
-    """ALTER … RENAME TO. One of `id`, `schema` and `name` says what is renamed; `kind` what it is."""
+    """ALTER … RENAME TO. One of `id`, `schema`, `name` says what is renamed, `kind` what it is."""
 
     kind: ObjectKind
     id: GlobalId | None

@@ -54,7 +54,7 @@ class QueryPlanner(SelectPlanner, ViewPlanner):
         saved = self.common_tables
         if query.with_ is not None:
             self.common_tables = dict(saved)
-            self._plan_with(query.with_, scope)
+            self.plan_with(query.with_, scope)
         planned = self._plan_body(query, scope)
         self.common_tables = saved
         if not keep_unknown:
@@ -62,7 +62,8 @@ class QueryPlanner(SelectPlanner, ViewPlanner):
         self.context.leave()
         return planned
 
-    def _plan_with(self, with_: ast.With, scope: Scope) -> None:
+    def plan_with(self, with_: ast.With, scope: Scope) -> None:
+        """Plan the tables of a WITH clause into `common_tables`."""
         names = set()
         for table in with_.tables:
             if table.name in names:

@@ -49,18 +49,24 @@ class _Item:
 
 
 @dataclass(slots=True)
-class _Level:
+class LevelSource:
+    """A relation with its names, to which WHERE is added."""
+
+    relation: Hir
+    width: int
+    names: Scope
+    before: Substitution = field(default_factory=Substitution)
+
+
+@dataclass(slots=True, kw_only=True)
+class _Level(LevelSource):
     """One SELECT while it is planned."""
 
     select: ast.Select
-    names: Scope
     source: FromResult
-    relation: Hir
-    width: int
     pending: Pending
     aggregates: AggregateList
     positions: dict[int, int] = field(default_factory=dict)
-    before: Substitution = field(default_factory=Substitution)
     after: Substitution = field(default_factory=Substitution)
     items: list[_Item] = field(default_factory=list)
 
@@ -76,7 +82,7 @@ class SelectPlanner(FromPlanner):
             raise SqlError(FEATURE_NOT_SUPPORTED, "SELECT INTO is not supported")
         level = self._level(select, outer)
         if select.where is not None:
-            self.filter_where(level, select.where)
+            self.filter_source(level, select.where)
         planner = self.scalars(level.names, level.pending, "SELECT")
         level.items = self._items(select.items, planner, level)
         keys = self._group_keys(level)
@@ -93,7 +99,15 @@ class SelectPlanner(FromPlanner):
         indices = self.indices
         aggregates = AggregateList(indices, Pending(indices))
         pending = Pending(indices, [], aggregates, [], [], dict(select.windows))
-        level = _Level(select, names, source, source.hir, source.width, pending, aggregates)
+        level = _Level(
+            source.hir,
+            source.width,
+            names,
+            select=select,
+            source=source,
+            pending=pending,
+            aggregates=aggregates,
+        )
 
         def note(scalar: Scalar, _name: str, pos: int) -> None:
             if isinstance(scalar, ColumnRef):
@@ -104,8 +118,8 @@ class SelectPlanner(FromPlanner):
 
     # WHERE
 
-    def filter_where(self, level: _Level, node: ast.Expression) -> None:
-        """Add WHERE to the level's relation: semi-joins for EXISTS and IN, filters for the rest."""
+    def filter_source(self, level: LevelSource, node: ast.Expression) -> None:
+        """Add WHERE to the relation: semi-joins for EXISTS and IN, filters for the rest."""
         names = dataclasses.replace(level.names, note=None)
         plain: list[Scalar] = []
         nodes = _conjunct_nodes(node)

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 from core.ids import GlobalId
 from sql import limits
-from sql.catalog_view import CatalogView
+from sql.catalog_view import CatalogView, QualifiedName
 from sql.coercion import Coercer, ParameterTypes
 from sql.hir import Hir
 from sql.scope import variable_allocator
@@ -29,6 +29,7 @@ class StatementContext:
     coercer: Coercer = field(init=False)
     depends_on: set[GlobalId] = field(default_factory=set)  # stored collections
     names_items: set[GlobalId] = field(default_factory=set)  # items named by the text itself
+    name_places: list[tuple[int, int, QualifiedName]] = field(default_factory=list)
     shared: list[Shared] = field(default_factory=list)
     depth: int = 0
     view_depth: int = 0

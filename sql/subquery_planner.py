@@ -68,6 +68,16 @@ class SubqueryPlanner(ExpressionBase):
         sub = self.queries.as_relation(planned)
         return self._column(sub, boundary, ApplyKind.SCALAR)
 
+    def subquery_column(self, query: ast.Query, index: int, width: int, pos: int) -> Scalar:
+        """Column `index` of a subquery of `width` columns, as a value."""
+        planned, boundary = self._inner(query)
+        if len(planned.columns) != width:
+            raise SqlError(
+                SYNTAX_ERROR, "number of columns does not match number of values", position=pos + 1
+            )
+        sub = hir.Project(self.queries.as_relation(planned), (index,))
+        return self._column(sub, boundary, ApplyKind.SCALAR)
+
     def exists_subquery(self, node: ast.ExistsSubquery) -> Scalar:
         """EXISTS in a general position."""
         sub, boundary = self._relation(node.query)

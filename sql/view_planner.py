@@ -49,6 +49,8 @@ class ViewPlanner(PlannerBase):
             OutputColumn(column.name, column.type, column.nullable)
             for column in item.desc.columns
         )
+        if item.constant is not None:
+            return PlannedQuery(hir.Constant(item.constant.rows, item.constant.types), columns)
         if item.kind is ItemKind.VIEW:
             return PlannedQuery(self._view(item), columns)
         self.context.depends_on.add(item.id)

@@ -20,6 +20,7 @@ from expr.calendar_days import (
     day_number,
     days_in_month,
 )
+from expr.floats import format_float8
 from expr.functions.casts import date_to_timestamp, is_finite_time, localize
 from expr.functions.interval_arithmetic import (
     add_in_zone,
@@ -100,24 +101,28 @@ def _interval_offset(interval: Interval) -> int:
             INVALID_PARAMETER_VALUE,
             f'interval time zone "{format_interval(interval)}" must {word}',
         )
-    return interval.microseconds
+    seconds = abs(interval.microseconds) // MICROSECONDS_PER_SECOND * MICROSECONDS_PER_SECOND
+    return -seconds if interval.microseconds < 0 else seconds
 
 
 def _to_zone(zone_name: str, moment: int) -> int:
     """timestamptz AT TIME ZONE: the wall clock there."""
-    zone = _at_zone(zone_name)
-    return check_timestamp(to_local(zone, moment)) if is_finite_time(moment) else moment
+    if not is_finite_time(moment):
+        return moment
+    return check_timestamp(to_local(_at_zone(zone_name), moment))
 
 
 def _from_zone(zone_name: str, local: int) -> int:
     """timestamp AT TIME ZONE: the time when the wall clock there shows it."""
-    zone = _at_zone(zone_name)
-    return check_timestamp(from_local(zone, local)) if is_finite_time(local) else local
+    if not is_finite_time(local):
+        return local
+    return check_timestamp(from_local(_at_zone(zone_name), local))
 
 
 def _shift(interval: Interval, value: int, sign: int) -> int:
-    offset = _interval_offset(interval)
-    return check_timestamp(value + sign * offset) if is_finite_time(value) else value
+    if not is_finite_time(value):
+        return value
+    return check_timestamp(value + sign * _interval_offset(interval))
 
 
 def _bin(stride: Interval, source: int, origin: int) -> int:
@@ -177,11 +182,11 @@ def _age_in_zone(context: EvaluationContext, left: int, right: int) -> Interval:
 
 
 def _make_date(year: int, month: int, day: int) -> int:
-    shown = f"{year}-{month:02d}-{day:02d}"
     astronomical = year + 1 if year < 0 else year
+    shown = f"{astronomical}-{month:02d}-{day:02d}"
     if year == 0 or not 1 <= month <= 12 or not 1 <= day <= 31:
         raise SqlError(DATETIME_FIELD_OVERFLOW, f"date field value out of range: {shown}")
-    if not -4714 <= astronomical <= 5_874_898 or day > days_in_month(astronomical, month):
+    if day > days_in_month(astronomical, month):
         raise SqlError(DATETIME_FIELD_OVERFLOW, f"date field value out of range: {shown}")
     result = day_number(astronomical, month, day)
     if not MIN_DAY <= result <= MAX_DATE_DAY:
@@ -203,7 +208,7 @@ def _make_time(hour: int, minute: int, second: float) -> int:
 
 
 def _general(second: float) -> str:
-    return f"{second:02g}" if math.isfinite(second) else str(second)
+    return f"{second:02g}" if math.isfinite(second) else format_float8(second)
 
 
 def _make_timestamp(year: int, month: int, day: int, hour: int, minute: int, second: float) -> int:
@@ -408,7 +413,7 @@ def _define_functions() -> None:
         lambda context, value, step: add_in_zone(_zone(context), value, step, -1),
         needs_context=True,
     )
-    for name in ("timestamp", "timestamptz", "date", "time"):
+    for name in ("timestamp", "timestamptz", "time"):
         define(f"overlaps({','.join([name] * 4)})", "bool", _overlaps)
 
 

@@ -138,10 +138,6 @@ def concatenate(left_text: str, right_text: str) -> str:
     left, right = load_jsonb(left_text), load_jsonb(right_text)
     if isinstance(left, dict) and isinstance(right, dict):
         return dump_jsonb({**left, **right})
-    if isinstance(left, dict) != isinstance(right, dict) and not (
-        isinstance(left, list) or isinstance(right, list)
-    ):
-        raise _invalid("invalid concatenation of jsonb objects")
     left_items = left if isinstance(left, list) else [left]
     right_items = right if isinstance(right, list) else [right]
     return dump_jsonb([*left_items, *right_items])
@@ -187,7 +183,7 @@ def _delete_path(text: str, path: Array[str | None]) -> str:
     value = load_jsonb(text)
     if not isinstance(value, list | dict):
         raise _invalid("cannot delete path in scalar")
-    if not path.elements:
+    if not path.elements or not value:
         return text
     return dump_jsonb(_change(value, path.elements, 0, lambda old: _MISSING, _Mode.DELETE))
 

@@ -79,7 +79,7 @@ def _object_pairs(
 ) -> list[tuple[str, str | None]]:
     """The pairs of json_object: alternating in one array, in an array of pairs, or in two."""
     if values is not None:
-        if len(keys.dimensions) > 1 or len(values.dimensions) > 1:
+        if len(keys.dimensions) > 1 or len(values.dimensions) != len(keys.dimensions):
             raise SqlError("2202E", "wrong number of array subscripts")
         if len(keys.elements) != len(values.elements):
             raise SqlError("2202E", "mismatched array dimensions")

@@ -8,7 +8,7 @@ from typing import Final
 
 from core.errors import INVALID_PARAMETER_VALUE, NUMERIC_VALUE_OUT_OF_RANGE, SqlError
 from core.rows import Array, Datum
-from expr import floats, numeric
+from expr import degrees, floats, numeric
 from expr import numeric_functions as exact
 from expr.errors import raise_float_overflow, raise_float_underflow
 from expr.functions.arithmetic import (
@@ -22,7 +22,6 @@ from expr.registry import CallSite, FunctionKind, define
 
 FloatFunction = Callable[[float], float]
 OPERATOR: Final = FunctionKind.OPERATOR
-_DEGREES: Final = 180.0 / math.pi
 INPUT_RANGE: Final = "input is out of range"
 
 
@@ -93,53 +92,15 @@ def _float_sign(value: float) -> float:
 
 
 def _cotangent(value: float) -> float:
-    return (
-        floats.divide(1.0, math.tan(value))
-        if math.tan(value)
-        else math.copysign(floats.INFINITY, value)
-    )
+    tangent = math.tan(value)
+    try:
+        return 1.0 / tangent
+    except (ZeroDivisionError, OverflowError):
+        return math.copysign(floats.INFINITY, value)
 
 
-def _degree_function(function: FloatFunction, exact_at: dict[float, float]) -> FloatFunction:
-    """A trigonometric function of degrees, exact at the multiples of 30 where it is rational."""
-
-    def apply(value: float) -> float:
-        if math.isinf(value):
-            raise ValueError
-        reduced = math.fmod(value, 360.0)
-        reduced = reduced + 360.0 if reduced < 0 else reduced
-        if reduced in exact_at:
-            return exact_at[reduced]
-        return function(math.radians(reduced))
-
-    return _guard(apply)
-
-
-_SINES: Final = {0.0: 0.0, 30.0: 0.5, 90.0: 1.0, 150.0: 0.5, 180.0: 0.0} | {
-    210.0: -0.5,
-    270.0: -1.0,
-    330.0: -0.5,
-}
-_COSINES: Final = {0.0: 1.0, 60.0: 0.5, 90.0: 0.0, 120.0: -0.5, 180.0: -1.0} | {
-    240.0: -0.5,
-    270.0: 0.0,
-    300.0: 0.5,
-}
-_TANGENTS: Final = {0.0: 0.0, 45.0: 1.0, 90.0: floats.INFINITY, 135.0: -1.0} | {
-    180.0: 0.0,
-    225.0: 1.0,
-    270.0: -floats.INFINITY,
-    315.0: -1.0,
-}
-
-
-def _inverse_degrees(function: FloatFunction, exact_at: dict[float, float]) -> FloatFunction:
-    def apply(value: float) -> float:
-        if value in exact_at:
-            return exact_at[value]
-        return function(value) * _DEGREES
-
-    return _guard(apply)
+def _to_degrees(value: float) -> float:
+    return floats.check_float8(value / degrees.RADIANS_PER_DEGREE, value)
 
 
 def _define_floats() -> None:
@@ -155,7 +116,7 @@ def _define_floats() -> None:
         "ceiling": _guard(_float_ceil),
         "floor": _guard(_float_floor),
         "trunc": _guard(_float_trunc),
-        "sign": _guard(_float_sign),
+        "sign": _float_sign,
         "sin": _guard(math.sin),
         "cos": _guard(math.cos),
         "tan": _guard(math.tan),
@@ -169,23 +130,24 @@ def _define_floats() -> None:
         "asinh": _guard(math.asinh),
         "acosh": _guard(math.acosh),
         "atanh": _guard(_atanh),
-        "degrees": _guard(lambda value: floats.check_float8(value * _DEGREES, value)),
-        "radians": _guard(lambda value: value * (math.pi / 180.0)),
+        "degrees": _guard(_to_degrees),
+        "radians": _guard(lambda value: value * degrees.RADIANS_PER_DEGREE),
         "erf": _guard(math.erf),
         "erfc": _guard(math.erfc),
         "gamma": _guard(_gamma),
         "lgamma": _guard(_lgamma),
-        "sind": _degree_function(math.sin, _SINES),
-        "cosd": _degree_function(math.cos, _COSINES),
-        "tand": _degree_function(math.tan, _TANGENTS),
-        "asind": _inverse_degrees(math.asin, {0.0: 0.0, 0.5: 30.0, 1.0: 90.0, -0.5: -30.0}),
-        "acosd": _inverse_degrees(math.acos, {1.0: 0.0, 0.5: 60.0, 0.0: 90.0, -0.5: 120.0}),
-        "atand": _inverse_degrees(math.atan, {0.0: 0.0, 1.0: 45.0, -1.0: -45.0}),
+        "sind": _guard(degrees.sine),
+        "cosd": _guard(degrees.cosine),
+        "tand": _guard(degrees.tangent),
+        "cotd": _guard(degrees.cotangent),
+        "asind": _guard(degrees.arc_sine),
+        "acosd": _guard(degrees.arc_cosine),
+        "atand": _guard(degrees.arc_tangent),
     }
     for name, function in table.items():
         define(f"{name}(float8)", "float8", function)
     define("atan2(float8,float8)", "float8", math.atan2)
-    define("atan2d(float8,float8)", "float8", lambda a, b: math.atan2(a, b) * _DEGREES)
+    define("atan2d(float8,float8)", "float8", degrees.arc_tangent_of)
     define("pi()", "float8", lambda: math.pi)
     for name in ("power", "pow"):
         define(f"{name}(float8,float8)", "float8", float_power)
@@ -198,7 +160,6 @@ def _define_floats() -> None:
     define("random(int4,int4)", "int4", _random_between, volatile=True)
     define("random(int8,int8)", "int8", _random_between, volatile=True)
     define("setseed(float8)", "void", lambda seed: None, volatile=True)
-    define("isfinite(float8)", "bool", math.isfinite)
 
 
 def _random_between(low: int, high: int) -> int:

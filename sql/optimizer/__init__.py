@@ -1,1 +1,1 @@
-"""The optimizer: pure rules over `expr.relation`, run in a fixed order by `pipeline.optimize`."""
+"""The optimizer: pure rules from relations to relations, each in a module of its own."""

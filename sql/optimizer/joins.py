@@ -1,188 +1,197 @@
-"""Flat inner joins: splicing nested ones together and turning predicates into equivalences.
+"""Inner joins as one flat node: inputs, equivalences, and the predicates between them.
 
-An inner join under another one, also behind projections, maps and filters, becomes part of it, so
-that a replica sees all inputs at once and may join them in the order it likes. Every predicate that
-equates scalars of two inputs becomes part of an equivalence: nothing is quadratic where an equality
-exists. What equals a constant in one member of an equivalence does so in all.
+Nested inner joins become one, equalities between inputs become equivalences, equivalences that
+share a scalar become one, and a scalar equal to a constant makes all its equals equal to it.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
 
-from expr.relation import Filter, Join, Map, Project, Relation, column_types
+from expr.relation import Filter, Join, Project, Relation, column_types
 from expr.scalar import Call, ColumnRef, Literal, Parameter, Scalar
+from sql import intrinsics
 from sql.equality import equality_pair
-from sql.intrinsics import conjuncts
-from sql.optimizer.columns import columns_of, expand_map, inline, is_volatile, shift
+from sql.operators import equality_id
+from sql.optimizer.volatility import is_volatile
+from sql.scope import columns_in, map_columns, shift_columns
+
+Push = Callable[[Relation, list[Scalar]], Relation]
 
 
-@dataclass(slots=True)
-class FlatJoin:
-    """Inputs of an inner join, what holds over their concatenated columns, and the columns that
-    the original relation shows, as scalars over the concatenation."""
+class JoinBuilder:
+    """Collects the parts of a join tree."""
 
-    inputs: list[Relation]
-    equivalences: list[tuple[Scalar, ...]]
-    predicates: list[Scalar]
-    outputs: list[Scalar]
+    def __init__(self) -> None:
+        self._inputs: list[Relation] = []
+        self._starts: list[int] = []
+        self._width = 0
+        self._classes: list[list[Scalar]] = []
+        self._predicates: list[Scalar] = []
+        self._outputs: tuple[int, ...] | None = None
 
-    @property
-    def arities(self) -> list[int]:
-        return [len(column_types(part)) for part in self.inputs]
+    def add_join(self, node: Join) -> None:
+        """Take the inputs of a join, joins within it flattened; predicates are over its columns."""
+        places: list[int] = []
+        pending: list[Scalar] = []
+        for part in node.inputs:
+            places.extend(self._add_input(part, pending))
+        self._outputs = tuple(places)
+        for equivalence in node.equivalences:
+            self._add_class([self._placed(scalar) for scalar in equivalence])
+        for test in pending:
+            self._add_test(test)
 
+    def _add_input(self, part: Relation, pending: list[Scalar]) -> list[int]:
+        """Add an input; the places of its columns in the flat join."""
+        match part:
+            case Join(inputs=inputs, equivalences=equivalences):
+                places: list[int] = []
+                for inner in inputs:
+                    places.extend(self._add_input(inner, pending))
+                for equivalence in equivalences:
+                    self._add_class([_at(scalar, places) for scalar in equivalence])
+                return places
+            case Filter(input=source, predicates=predicates) if _is_join(source):
+                if not any(map(is_volatile, predicates)):
+                    places = self._add_input(source, pending)
+                    pending.extend(_at(test, places) for test in predicates)
+                    return places
+            case Project(input=source, outputs=outputs) if _is_join(source):
+                places = self._add_input(source, pending)
+                return [places[index] for index in outputs]
+        start = self._width
+        self._inputs.append(part)
+        self._starts.append(start)
+        self._width += len(column_types(part))
+        return list(range(start, self._width))
 
-def flatten(relation: Relation) -> FlatJoin:
-    """`relation` as a flat join; of one input where it is no join."""
-    match relation:
-        case Join(inputs=inputs, equivalences=equivalences):
-            return _flatten_join(inputs, equivalences)
-        case Filter(input=source, predicates=predicates) if _holds_join(source):
-            flat = flatten(source)
-            flat.predicates += (inline(predicate, flat.outputs) for predicate in predicates)
-            return flat
-        case Project(input=source, outputs=outputs) if _holds_join(source):
-            flat = flatten(source)
-            flat.outputs = [flat.outputs[index] for index in outputs]
-            return flat
-        case Map(input=source, scalars=scalars) if _holds_join(source) and not any(
-            map(is_volatile, scalars)
-        ):
-            flat = flatten(source)
-            types = column_types(source)
-            expanded = expand_map(types, scalars)[len(types) :]
-            flat.outputs = flat.outputs + [inline(scalar, flat.outputs) for scalar in expanded]
-            return flat
-    types = column_types(relation)
-    return FlatJoin([relation], [], [], [ColumnRef(i, t) for i, t in enumerate(types)])
+    def _placed(self, scalar: Scalar) -> Scalar:
+        assert self._outputs is not None
+        return _at(scalar, self._outputs)
 
+    def add_predicate(self, test: Scalar) -> None:
+        """Take a predicate over the columns of the join that was added."""
+        for part in intrinsics.conjuncts(test):
+            self._add_test(self._placed(part))
 
-def _holds_join(relation: Relation) -> bool:
-    match relation:
-        case Join():
-            return True
-        case Filter(input=source) | Project(input=source) | Map(input=source):
-            return _holds_join(source)
-        case _:
-            return False
+    def _add_test(self, test: Scalar) -> None:
+        pair = equality_pair(test)
+        if pair is not None:
+            sides = [self._input_of(scalar) for scalar in pair]
+            if None not in sides and sides[0] != sides[1]:
+                self._add_class(list(pair))
+                return
+        self._predicates.append(test)
 
-
-def _flatten_join(
-    inputs: Sequence[Relation], equivalences: Sequence[tuple[Scalar, ...]]
-) -> FlatJoin:
-    whole = FlatJoin([], [], [], [])
-    offset = 0
-    for part in inputs:
-        flat = flatten(part)
-        whole.inputs += flat.inputs
-        whole.equivalences += (tuple(shift(s, offset) for s in c) for c in flat.equivalences)
-        whole.predicates += (shift(predicate, offset) for predicate in flat.predicates)
-        whole.outputs += (shift(output, offset) for output in flat.outputs)
-        offset += sum(flat.arities)
-    for equivalence in equivalences:
-        first, *others = (inline(scalar, whole.outputs) for scalar in equivalence)
-        whole.equivalences.append((first, *others))
-    return whole
-
-
-def input_of(scalar: Scalar, starts: Sequence[int]) -> int | None:
-    """The one input whose columns `scalar` reads; None if it reads none or several.
-
-    `starts` holds the first column of each input and the number of all columns."""
-    read = columns_of(scalar)
-    if not read:
-        return None
-    low, high = min(read), max(read)
-    for number in range(len(starts) - 1):
-        if starts[number] <= low < starts[number + 1]:
-            return number if high < starts[number + 1] else None
-    return None
-
-
-def starts_of(arities: Sequence[int]) -> list[int]:
-    """The first column of each input, and the number of all columns."""
-    starts = [0]
-    for arity in arities:
-        starts.append(starts[-1] + arity)
-    return starts
-
-
-def take_equalities(flat: FlatJoin) -> None:
-    """Move predicates that equate two inputs into the equivalences, and merge what overlaps."""
-    starts = starts_of(flat.arities)
-    classes = list(flat.equivalences)
-    rest: list[Scalar] = []
-    for predicate in flat.predicates:
-        for part in conjuncts(predicate):
-            pair = equality_pair(part)
-            if pair is not None and not any(map(is_volatile, pair)):
-                sides = input_of(pair[0], starts), input_of(pair[1], starts)
-                if None not in sides and sides[0] != sides[1]:
-                    classes.append(pair)
-                    continue
-            rest.append(part)
-    flat.equivalences = _merge(classes)
-    flat.predicates = rest + _implied_constants(flat.equivalences, rest)
-
-
-def _merge(classes: Sequence[tuple[Scalar, ...]]) -> list[tuple[Scalar, ...]]:
-    """Classes that share a scalar become one."""
-    merged: list[list[Scalar]] = []
-    for equivalence in classes:
-        members = list(equivalence)
-        separate = []
-        for other in merged:
-            if any(member in other for member in members):
-                members += (scalar for scalar in other if scalar not in members)
+    def _add_class(self, scalars: list[Scalar]) -> None:
+        merged = list(dict.fromkeys(scalars))
+        rest = []
+        for existing in self._classes:
+            if any(scalar in existing for scalar in merged):
+                merged = list(dict.fromkeys([*existing, *merged]))
             else:
-                separate.append(other)
-        merged = [*separate, members]
-    return [tuple(members) for members in merged]
+                rest.append(existing)
+        self._classes = [*rest, merged]
+
+    def _input_of(self, scalar: Scalar) -> int | None:
+        """The one input whose columns `scalar` names; None for none or several."""
+        found: set[int] = set()
+        columns_in(scalar, found)
+        inputs = {self._locate(index) for index in found}
+        return inputs.pop() if len(inputs) == 1 else None
+
+    def _locate(self, column: int) -> int:
+        low, high = 0, len(self._starts)
+        while high - low > 1:
+            middle = (low + high) // 2
+            if self._starts[middle] <= column:
+                low = middle
+            else:
+                high = middle
+        return low
+
+    def build(self, push: Push) -> Relation:
+        """The join, with predicates of single inputs pushed into these by `push`."""
+        tests: list[list[Scalar]] = [[] for _ in self._inputs]
+        above: list[Scalar] = []
+        self._spread_constants()
+        for test in self._predicates:
+            place = None if is_volatile(test) else self._input_of(test)
+            if place is None:
+                above.append(test)
+            else:
+                tests[place].append(shift_columns(test, -self._starts[place]))
+        classes = []
+        for members in self._classes:
+            kept = self._spread_class(members, tests, above)
+            if len(kept) > 1:
+                classes.append(tuple(kept))
+        inputs = tuple(push(part, tests[i]) for i, part in enumerate(self._inputs))
+        joined: Relation
+        if len(inputs) == 1 and not classes:
+            joined = inputs[0]
+        else:
+            joined = Join(inputs, tuple(classes))
+        if above:
+            joined = Filter(joined, tuple(above))
+        assert self._outputs is not None
+        if self._outputs == tuple(range(self._width)):
+            return joined
+        return Project(joined, self._outputs)
+
+    def _spread_constants(self) -> None:
+        """`a = b` and `a = 1` also mean `b = 1`."""
+        known: list[Scalar] = []
+        for test in self._predicates:
+            if not (isinstance(test, Call) and test.function.startswith("=(")):
+                continue
+            for subject, constant in (test.args, test.args[::-1]):
+                if not isinstance(constant, (Literal, Parameter)):
+                    continue
+                for members in self._classes:
+                    if subject not in members:
+                        continue
+                    for other in members:
+                        if other != subject and other.type.oid == subject.type.oid:
+                            swapped = test.args[0] is not subject
+                            args = (constant, other) if swapped else (other, constant)
+                            known.append(Call(test.function, args, test.type))
+        for test in known:
+            if test not in self._predicates:
+                self._predicates.append(test)
+
+    def _spread_class(
+        self, members: list[Scalar], tests: list[list[Scalar]], above: list[Scalar]
+    ) -> list[Scalar]:
+        """One member for each input; members of the same input are compared there."""
+        chosen: dict[int, Scalar] = {}
+        kept: list[Scalar] = []
+        for scalar in members:
+            place = self._input_of(scalar)
+            if place is None:
+                above.append(_equal(members[0], scalar))
+            elif place in chosen:
+                offset = -self._starts[place]
+                first = shift_columns(chosen[place], offset)
+                tests[place].append(_equal(first, shift_columns(scalar, offset)))
+            else:
+                chosen[place] = scalar
+                kept.append(scalar)
+        if len(kept) == 1 and len(members) > 1:
+            return []
+        return kept
 
 
-def _implied_constants(
-    equivalences: Sequence[tuple[Scalar, ...]], predicates: Sequence[Scalar]
-) -> list[Scalar]:
-    """`b = 5` for each b equivalent to an a of which `a = 5` is required."""
-    implied: list[Scalar] = []
-    for predicate in predicates:
-        if not (isinstance(predicate, Call) and len(predicate.args) == 2):
-            continue
-        if equality_pair(predicate) is None:
-            continue
-        left, right = predicate.args
-        if isinstance(left, Literal | Parameter):
-            left, right = right, left
-        if not isinstance(right, Literal | Parameter):
-            continue
-        for members in equivalences:
-            if left in members:
-                implied += (
-                    Call(predicate.function, (member, right), predicate.type)
-                    for member in members
-                    if member != left and member.type == left.type
-                )
-    return [predicate for predicate in implied if predicate not in predicates]
+def _is_join(node: Relation) -> bool:
+    while isinstance(node, (Project, Filter)):
+        node = node.input
+    return isinstance(node, Join)
 
 
-def rebuild(flat: FlatJoin) -> Relation:
-    """The relation that `flat` stands for."""
-    joined: Relation = flat.inputs[0]
-    if len(flat.inputs) > 1:
-        joined = Join(tuple(flat.inputs), tuple(flat.equivalences))
-    if flat.predicates:
-        joined = Filter(joined, tuple(flat.predicates))
-    return show(joined, flat.outputs, sum(flat.arities))
+def _at(scalar: Scalar, places: list[int] | tuple[int, ...]) -> Scalar:
+    return map_columns(scalar, lambda ref: ColumnRef(places[ref.index], ref.type))
 
 
-def show(relation: Relation, outputs: Sequence[Scalar], arity: int) -> Relation:
-    """A relation of `arity` columns with `outputs` as its columns."""
-    computed = [scalar for scalar in outputs if not isinstance(scalar, ColumnRef)]
-    if computed:
-        relation = Map(relation, tuple(computed))
-    positions = iter(range(arity, arity + len(computed)))
-    order = tuple(
-        scalar.index if isinstance(scalar, ColumnRef) else next(positions) for scalar in outputs
-    )
-    if order == tuple(range(arity + len(computed))):
-        return relation
-    return Project(relation, order)
+def _equal(left: Scalar, right: Scalar) -> Scalar:
+    function = equality_id(left.type, right.type)
+    return Call(function, (left, right), intrinsics.TRUE.type)
+

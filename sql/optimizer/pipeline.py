@@ -1,14 +1,24 @@
-"""The order in which the optimizer's rules run."""
+"""The order in which the rules run."""
 
 from expr.relation import Relation
 from expr.scalar import EvaluationContext
-from sql.optimizer.pruning import prune_columns
-from sql.optimizer.pushdown import push_down
-from sql.optimizer.simplify import fold_scalars, simplify
+from sql.optimizer.constants import fold_constants
+from sql.optimizer.predicates import push_predicates
+from sql.optimizer.projections import prune_columns
+from sql.optimizer.simplify import inline_lets, simplify
+
+_ROUNDS = 2
 
 
 def optimize(relation: Relation, context: EvaluationContext) -> Relation:
-    """A relation with the same rows and columns that costs less to compute."""
-    relation = simplify(fold_scalars(relation, context), context)
-    relation = simplify(push_down(relation), context)
-    return simplify(prune_columns(relation), context)
+    """An equivalent relation that costs less."""
+    relation = fold_constants(relation, context)
+    for _ in range(_ROUNDS):
+        before = relation
+        relation = simplify(inline_lets(relation))
+        relation = push_predicates(relation)
+        relation = simplify(relation)
+        if relation == before:
+            break
+    relation = prune_columns(relation)
+    return simplify(fold_constants(relation, context))

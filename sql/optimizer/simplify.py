@@ -1,19 +1,6 @@
-"""Local simplification, bottom up: fold constants, fuse neighbours, drop what does nothing.
+"""Nodes that do nothing, or that one node can do as well as two; empty relations; single use Lets."""
 
-What is empty makes what depends on it empty; what is constant is computed here if it is small, has
-no parameters and no session calls in it, and raises no error (errors are left for run time, where
-they may never be met).
-"""
-
-from collections import Counter
-from collections.abc import Callable
-from typing import Final
-
-from core.errors import SqlError
-from core.rows import Row, codec_for
-from core.sql_types import SqlType
-from expr.compile import compile_predicate, compile_row
-from expr.fold import fold
+from core.rows import codec_for
 from expr.relation import (
     CardinalityCheck,
     Constant,
@@ -36,215 +23,262 @@ from expr.relation import (
     Window,
     children,
     column_types,
-    map_scalars,
     with_children,
 )
-from expr.scalar import EvaluationContext, Literal, Scalar
-from sql.intrinsics import conjuncts, null_of
-from sql.optimizer.columns import is_constant, rewrite_columns
-from sql.optimizer.pruning import project
+from expr.scalar import And, ColumnRef, Literal, Scalar
+from sql import intrinsics
+from sql.scope import columns_in, map_columns
 
-MAX_FOLDED_ROWS: Final = 64
-
-
-def fold_scalars(relation: Relation, context: EvaluationContext) -> Relation:
-    """`relation` with constant subexpressions of its scalars evaluated."""
-    return map_scalars(relation, lambda scalar: fold(scalar, context))
+UNIT = Constant(((b"\x90", 1),), ())
+_MAX_CONSTANT_ROWS = 10_000
 
 
-def simplify(relation: Relation, context: EvaluationContext) -> Relation:
-    """An equal relation of fewer and smaller nodes."""
-    new = tuple(simplify(child, context) for child in children(relation))
-    relation = with_children(relation, new)
+def simplify(relation: Relation) -> Relation:
+    """The relation with every node simplified, inputs first."""
+    inputs = children(relation)
+    if inputs:
+        new = tuple(map(simplify, inputs))
+        if any(a is not b for a, b in zip(new, inputs, strict=True)):
+            relation = with_children(relation, new)
+    return _node(relation)
+
+
+def empty(relation: Relation) -> Constant:
+    """The empty relation with the columns of `relation`."""
+    return Constant((), column_types(relation))
+
+
+def is_empty(relation: Relation) -> bool:
+    """Whether the relation is known to have no rows."""
+    return isinstance(relation, Constant) and not relation.rows
+
+
+def _node(relation: Relation) -> Relation:
     match relation:
-        case Project(input=source, outputs=outputs):
-            return _simplify_project(source, outputs)
+        case Project():
+            return _project(relation)
         case Map():
-            return _simplify_map(relation, context)
+            return _map(relation)
         case Filter():
-            return _simplify_filter(relation, context)
+            return _filter(relation)
         case Join():
-            return _simplify_join(relation)
+            return _join(relation)
         case OuterJoin():
-            return _simplify_outer_join(relation)
+            return _outer_join(relation)
         case Union():
-            return _simplify_union(relation)
-        case Negate(input=Negate(input=inner)):
-            return inner
-        case TopK(limit=0):
-            return _empty(column_types(relation))
-        case TopK(input=source, limit=None, offset=0):
+            return _union(relation)
+        case Negate(input=Negate(input=source)):
             return source
-        case Let(id=local_id, value=value, body=body):
-            return _simplify_let(local_id, value, body)
         case (
-            FlatMap(input=source)
-            | Reduce(input=source)
+            Reduce(input=source)
             | TopK(input=source)
+            | FlatMap(input=source)
             | Window(input=source)
             | Negate(input=source)
             | Threshold(input=source)
             | CardinalityCheck(input=source)
-        ) if _is_empty(source):
-            return _empty(column_types(relation))
-        case _:
-            return relation
-
-
-def _empty(types: tuple[SqlType, ...]) -> Constant:
-    return Constant((), types)
-
-
-def _is_empty(relation: Relation) -> bool:
-    return isinstance(relation, Constant) and not relation.rows
-
-
-def _is_unit(relation: Relation) -> bool:
-    """Whether the relation is one row without columns, the neutral element of the product."""
-    return (
-        isinstance(relation, Constant)
-        and not relation.types
-        and sum(diff for _, diff in relation.rows) == 1
-        and all(diff > 0 for _, diff in relation.rows)
-    )
-
-
-def _simplify_project(source: Relation, outputs: tuple[int, ...]) -> Relation:
-    if isinstance(source, Constant) and len(source.rows) <= MAX_FOLDED_ROWS:
-        types = tuple(source.types[index] for index in outputs)
-        return _rows_mapped(source, types, lambda row: tuple(row[index] for index in outputs))
-    return project(source, outputs)
-
-
-def _rows_mapped(
-    source: Constant, types: tuple[SqlType, ...], change: Callable[[Row], Row]
-) -> Constant:
-    decode, encode = codec_for(source.types).decode, codec_for(types).encode
-    return Constant(
-        tuple((encode(change(decode(data))), diff) for data, diff in source.rows), types
-    )
-
-
-def _simplify_map(relation: Map, context: EvaluationContext) -> Relation:
-    source, scalars = relation.input, relation.scalars
-    if not scalars:
-        return source
-    if isinstance(source, Map):
-        return _simplify_map(Map(source.input, source.scalars + scalars), context)
-    if isinstance(source, Constant) and len(source.rows) <= MAX_FOLDED_ROWS:
-        return _map_of_constant(relation, source, context)
+        ) if is_empty(source):
+            return empty(relation)
     return relation
 
 
-def _map_of_constant(relation: Map, source: Constant, context: EvaluationContext) -> Relation:
-    """Fold a prefix of the scalars, which are those the later ones may refer to."""
-    rest = relation.scalars
-    while rest and _is_row_function(rest[0]):
-        scalar = rest[0]
-        types = (*source.types, scalar.type.base)
-        try:
-            added = compile_row((scalar,), context)
-            mapped = _rows_mapped(source, types, lambda row, f=added: (*row, *f(row)))  # type: ignore[misc]
-        except SqlError:
-            break
-        source = Constant(mapped.rows, (*source.types, scalar.type))
-        rest = rest[1:]
-    return Map(source, rest) if rest else source
-
-
-def _is_row_function(scalar: Scalar) -> bool:
-    """Whether `scalar` is known once its columns are."""
-    return is_constant(rewrite_columns(scalar, lambda column: null_of(column.type)))
-
-
-def _simplify_filter(relation: Filter, context: EvaluationContext) -> Relation:
-    source = relation.input
-    predicates = [part for p in relation.predicates for part in conjuncts(p)]
-    if isinstance(source, Filter):
-        return _simplify_filter(Filter(source.input, (*source.predicates, *predicates)), context)
-    kept = []
-    for predicate in dict.fromkeys(predicates):
-        if isinstance(predicate, Literal):
-            if predicate.value is not True:
-                return _empty(column_types(source))
-        else:
-            kept.append(predicate)
-    if not kept or _is_empty(source):
+def _project(node: Project) -> Relation:
+    source, outputs = node.input, node.outputs
+    if isinstance(source, Project):
+        return _project(Project(source.input, tuple(source.outputs[i] for i in outputs)))
+    width = len(column_types(source))
+    if outputs == tuple(range(width)):
         return source
-    if (
-        isinstance(source, Constant)
-        and len(source.rows) <= MAX_FOLDED_ROWS
-        and all(map(_is_row_function, kept))
-    ):
-        decode, test = codec_for(source.types).decode, compile_predicate(tuple(kept), context)
-        try:
-            rows = tuple(entry for entry in source.rows if test(decode(entry[0])))
-        except SqlError:
-            return Filter(source, tuple(kept))
-        return Constant(rows, source.types)
-    return Filter(source, tuple(kept))
+    if isinstance(source, Constant) and len(source.rows) <= _MAX_CONSTANT_ROWS:
+        return project_constant(source, outputs)
+    if isinstance(source, Map):
+        return _project_of_map(node, source)
+    return node
 
 
-def _simplify_join(relation: Join) -> Relation:
-    if any(map(_is_empty, relation.inputs)):
-        return _empty(column_types(relation))
-    inputs = tuple(part for part in relation.inputs if not _is_unit(part))
-    if len(inputs) == len(relation.inputs):
-        return relation
+def _project_of_map(node: Project, source: Map) -> Relation:
+    """Drop scalars that only repeat a column."""
+    width = len(column_types(source.input))
+    repeats = {
+        width + index: scalar.index
+        for index, scalar in enumerate(source.scalars)
+        if isinstance(scalar, ColumnRef)
+    }
+    if not repeats:
+        return node
+    outputs = tuple(_root(repeats, index) for index in node.outputs)
+    used = {index for index in outputs if index >= width}
+    for scalar in source.scalars:
+        if not isinstance(scalar, ColumnRef):
+            columns_in(scalar, used)
+    if used & repeats.keys():
+        return node
+    kept = [i for i in range(len(source.scalars)) if width + i not in repeats]
+    places = {width + old: width + new for new, old in enumerate(kept)}
+    scalars = tuple(
+        map_columns(
+            source.scalars[i], lambda ref: ColumnRef(places.get(ref.index, ref.index), ref.type)
+        )
+        for i in kept
+    )
+    inner: Relation = Map(source.input, scalars) if scalars else source.input
+    return _project(Project(inner, tuple(places.get(index, index) for index in outputs)))
+
+
+def _root(repeats: dict[int, int], index: int) -> int:
+    while index in repeats:
+        index = repeats[index]
+    return index
+
+
+def project_constant(node: Constant, outputs: tuple[int, ...]) -> Constant:
+    """The constant relation of the columns at `outputs`."""
+    decode = codec_for(tuple(t.base for t in node.types)).decode
+    types = tuple(node.types[index] for index in outputs)
+    encode = codec_for(tuple(t.base for t in types)).encode
+    rows = []
+    for data, count in node.rows:
+        row = decode(data)
+        rows.append((encode(tuple(row[index] for index in outputs)), count))
+    return Constant(tuple(rows), types)
+
+
+def _map(node: Map) -> Relation:
+    source = node.input
+    if not node.scalars:
+        return source
+    if is_empty(source):
+        return empty(node)
+    if isinstance(source, Map):
+        return _map(Map(source.input, source.scalars + node.scalars))
+    if isinstance(source, Constant) and all(isinstance(s, Literal) for s in node.scalars):
+        if len(source.rows) <= _MAX_CONSTANT_ROWS:
+            return _map_constant(source, node.scalars)
+    return node
+
+
+def _map_constant(source: Constant, scalars: tuple[Scalar, ...]) -> Constant:
+    decode = codec_for(tuple(t.base for t in source.types)).decode
+    types = (*source.types, *(s.type for s in scalars))
+    encode = codec_for(tuple(t.base for t in types)).encode
+    extra = tuple(s.value for s in scalars if isinstance(s, Literal))
+    rows = tuple((encode((*decode(data), *extra)), count) for data, count in source.rows)
+    return Constant(rows, types)
+
+
+def _filter(node: Filter) -> Relation:
+    source = node.input
+    if is_empty(source):
+        return source
+    predicates: list[Scalar] = []
+    parts = source.predicates if isinstance(source, Filter) else ()
+    for predicate in (*parts, *node.predicates):
+        for part in predicate.args if isinstance(predicate, And) else (predicate,):
+            if isinstance(part, Literal):
+                if part.is_null or part == intrinsics.FALSE:
+                    return empty(node)
+                continue
+            if part not in predicates:
+                predicates.append(part)
+    if isinstance(source, Filter):
+        source = source.input
+    if not predicates:
+        return source
+    return Filter(source, tuple(predicates))
+
+
+def _join(node: Join) -> Relation:
+    if any(map(is_empty, node.inputs)):
+        return empty(node)
+    inputs = tuple(part for part in node.inputs if part != UNIT)
     if not inputs:
-        return relation.inputs[0]
-    if len(inputs) == 1 and not relation.equivalences:
+        return UNIT
+    if len(inputs) == 1 and not node.equivalences:
         return inputs[0]
-    return Join(inputs, relation.equivalences)
+    return Join(inputs, node.equivalences) if len(inputs) < len(node.inputs) else node
 
 
-def _simplify_outer_join(relation: OuterJoin) -> Relation:
-    left, right = relation.left, relation.right
-    if relation.kind is JoinKind.FULL:
-        return relation
-    if _is_empty(left):
-        return _empty(column_types(relation))
-    if not _is_empty(right):
-        return relation
-    match relation.kind:
+def _outer_join(node: OuterJoin) -> Relation:
+    left, right = node.left, node.right
+    match node.kind:
+        case JoinKind.LEFT:
+            if is_empty(left):
+                return empty(node)
+            if is_empty(right):
+                nulls = tuple(intrinsics.null_of(t) for t in column_types(right))
+                return Map(left, nulls) if nulls else left
         case JoinKind.SEMI:
-            return _empty(column_types(left))
+            if is_empty(left) or is_empty(right):
+                return empty(node)
         case JoinKind.ANTI:
-            return left
-        case _:
-            return Map(left, tuple(null_of(column_type) for column_type in column_types(right)))
+            if is_empty(left) or is_empty(right):
+                return left
+    return node
 
 
-def _simplify_union(relation: Union) -> Relation:
+def _union(node: Union) -> Relation:
     inputs: list[Relation] = []
-    for part in relation.inputs:
-        inputs.extend(part.inputs if isinstance(part, Union) else (part,))
-    kept = tuple(part for part in inputs if not _is_empty(part))
-    if not kept:
+    for part in node.inputs:
+        if isinstance(part, Union):
+            inputs.extend(part.inputs)
+        elif not is_empty(part):
+            inputs.append(part)
+    if not inputs:
+        return empty(node)
+    if len(inputs) == 1:
         return inputs[0]
-    return kept[0] if len(kept) == 1 else Union(kept)
+    if all(isinstance(part, Constant) for part in inputs):
+        rows = tuple(row for part in inputs if isinstance(part, Constant) for row in part.rows)
+        if len(rows) <= _MAX_CONSTANT_ROWS:
+            return Constant(rows, column_types(node))
+    return Union(tuple(inputs))
 
 
-def _simplify_let(local_id: int, value: Relation, body: Relation) -> Relation:
-    uses = _uses(body)[local_id]
+# Let
+
+
+def inline_lets(relation: Relation) -> Relation:
+    """The relation without Lets whose value is used once at most, or costs nothing."""
+    inputs = children(relation)
+    if inputs:
+        new = tuple(map(inline_lets, inputs))
+        if any(a is not b for a, b in zip(new, inputs, strict=True)):
+            relation = with_children(relation, new)
+    if not isinstance(relation, Let):
+        return relation
+    uses = count_uses(relation.body, relation.id)
     if uses == 0:
-        return body
-    if uses == 1 or isinstance(value, Get | LocalGet | Constant):
-        return _with_local(body, local_id, value)
-    return Let(local_id, value, body)
+        return relation.body
+    if uses == 1 or _is_trivial(relation.value):
+        return replace_local(relation.body, relation.id, relation.value)
+    return relation
 
 
-def _uses(relation: Relation) -> Counter[int]:
+def _is_trivial(relation: Relation) -> bool:
+    match relation:
+        case LocalGet() | Get():
+            return True
+        case Constant(rows=rows):
+            return len(rows) <= 1
+    return False
+
+
+def count_uses(relation: Relation, local_id: int) -> int:
+    """How often `LocalGet(local_id)` occurs."""
     if isinstance(relation, LocalGet):
-        return Counter({relation.id: 1})
-    found: Counter[int] = Counter()
-    for child in children(relation):
-        found += _uses(child)
-    return found
+        return int(relation.id == local_id)
+    return sum(count_uses(part, local_id) for part in children(relation))
 
 
-def _with_local(relation: Relation, local_id: int, value: Relation) -> Relation:
+def replace_local(relation: Relation, local_id: int, value: Relation) -> Relation:
+    """`relation` with `value` in place of `LocalGet(local_id)`."""
     if isinstance(relation, LocalGet):
         return value if relation.id == local_id else relation
-    new = tuple(_with_local(child, local_id, value) for child in children(relation))
+    inputs = children(relation)
+    if not inputs:
+        return relation
+    new = tuple(replace_local(part, local_id, value) for part in inputs)
+    if all(a is b for a, b in zip(new, inputs, strict=True)):
+        return relation
     return with_children(relation, new)
+

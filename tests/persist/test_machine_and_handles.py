@@ -89,7 +89,7 @@ async def test_commands_on_a_failing_store_happen_once(
 async def test_settling_many_finds_its_own_success(memory_location: PersistLocation) -> None:
     shards = [ShardId("s-a"), ShardId("s-b")]
     for seed in range(20):
-        rates = FaultRates(lost_request=0.3, lost_answer=0.3, late_landing=0.2)
+        rates = FaultRates(lost_request=0.15, lost_answer=0.2, late_landing=0.1)
         faults = FaultInjector(rates, seed)
         consensus = FaultyConsensus(memory_location.consensus, faults)
         changes = [

@@ -153,5 +153,7 @@ class World:
             statement_started_at=NOW,
             clock=lambda: NOW,
             as_of=NOW,
+            started_at=NOW,
+            is_superuser=False,
         )
         return substitute(relation, parameters, SessionCalls(facts))

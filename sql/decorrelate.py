@@ -1,0 +1,849 @@
+"""From planned queries to relations without variables.
+
+`Lowering.lower(hir, domain)` gives the rows of `hir` for every row of the *domain*, a duplicate-free
+relation of the variables that `hir` may name: the domain's columns come first, those of `hir`
+follow. An `Apply` takes as domain the distinct bindings of its input, lowers its subquery over it
+and joins the result back, so any correlation costs hash joins instead of nested loops. Frequent
+shapes need no domain at all: uncorrelated subqueries, filters over an uncorrelated relation
+(they become join predicates) and subqueries without FROM (they become scalars).
+Source of the method: "Unnesting Arbitrary Queries" (Neumann, Kemper), as Materialize applies it.
+"""
+
+import itertools
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import assert_never
+
+from core.rows import Array, codec_for
+from core.sql_types import INT8, SqlType
+from expr import relation as mir
+from expr.relation import Aggregate, Relation, ScalarOrder, column_types
+from expr.scalar import (
+    Call,
+    ColumnRef,
+    Literal,
+    Parameter,
+    Scalar,
+    children,
+    literal,
+    with_children,
+)
+from sql import hir, intrinsics
+from sql.equality import equality_pair
+from sql.hir import ApplyKind, Hir, JoinKind, free_variables, types_of
+from sql.nullability import nullable_columns
+from sql.operators import equality_id
+from sql.scope import columns_in, map_columns, shift_columns
+from sql.statement_context import Shared
+
+UNIT = mir.Constant(((b"\x90", 1),), ())
+
+
+@dataclass(frozen=True, slots=True)
+class Domain:
+    """The variables in force: `columns` says which column of `relation` holds each."""
+
+    relation: Relation
+    columns: dict[int, int]
+    types: tuple[SqlType, ...]
+    nullable: tuple[bool, ...]
+
+    @property
+    def width(self) -> int:
+        return len(self.types)
+
+
+NO_DOMAIN = Domain(UNIT, {}, (), ())
+
+
+class Lowering:
+    """Lowers the parts of one statement."""
+
+    def __init__(self, shared: Sequence[Shared]) -> None:
+        self._shared = shared
+        self._lowered: dict[int, Relation] = {}
+        self._uses: dict[int, int] = {}
+        self._ids = itertools.count(len(shared))
+        self._nullable: dict[str, tuple[bool, ...]] = {}
+
+    def statement(self, root: Hir) -> Relation:
+        """The relation of a whole query, common tables bound by Let around it."""
+        for item in self._shared:
+            _count_uses(item.hir, self._uses)
+        _count_uses(root, self._uses)
+        relation = self.lower(root, NO_DOMAIN)
+        for item in reversed(self._shared):
+            if self._uses.get(item.id, 0) > 1 and item.id in self._lowered:
+                relation = mir.Let(item.id, self._lowered[item.id], relation)
+        return relation
+
+    @property
+    def nullable_collections(self) -> dict[str, tuple[bool, ...]]:
+        """Of each stored collection read, which columns may hold nulls."""
+        return self._nullable
+
+    # Dispatch
+
+    def lower(self, node: Hir, domain: Domain) -> Relation:
+        """The rows of `node` for each row of the domain."""
+        if domain.columns and not (free_variables(node) & domain.columns.keys()):
+            return _product(domain.relation, self.lower(node, NO_DOMAIN))
+        match node:
+            case hir.Constant(rows=rows, types=types):
+                return mir.Constant(rows, types)
+            case hir.Rows():
+                return self._rows(node, domain)
+            case hir.Get(id=id, types=types, nullable=nullable):
+                self._nullable[id] = nullable
+                return mir.Get(id, types)
+            case hir.LocalGet(id=id, types=types):
+                return self._local(id, types)
+            case hir.Filter(input=source, predicates=predicates):
+                lowered = self.lower(source, domain)
+                return mir.Filter(lowered, self._scalars(predicates, domain))
+            case hir.Map(input=source, scalars=scalars):
+                return mir.Map(self.lower(source, domain), self._scalars(scalars, domain))
+            case hir.Project(input=source, outputs=outputs):
+                width = domain.width
+                kept = (*range(width), *(width + index for index in outputs))
+                return mir.Project(self.lower(source, domain), kept)
+            case hir.FlatMap(
+                input=source, function=function, args=args, types=types, ordinality=ordinality
+            ):
+                lowered = self.lower(source, domain)
+                return mir.FlatMap(
+                    lowered, function, self._scalars(args, domain), types, ordinality
+                )
+            case hir.Join():
+                return self._join(node, domain)
+            case hir.Apply():
+                return self._apply(node, domain)
+            case hir.Reduce():
+                return self._reduce(node, domain)
+            case hir.Window():
+                return self._window(node, domain)
+            case hir.TopK(
+                input=source, group_key=key, order_by=orders, limit=limit, offset=offset
+            ):
+                width = domain.width
+                return mir.TopK(
+                    self.lower(source, domain),
+                    (*range(width), *(width + index for index in key)),
+                    tuple(
+                        mir.ColumnOrder(width + o.column, o.descending, o.nulls_last)
+                        for o in orders
+                    ),
+                    limit,
+                    offset,
+                )
+            case hir.Union(inputs=inputs):
+                return mir.Union(tuple(self.lower(part, domain) for part in inputs))
+            case hir.Negate(input=source):
+                return mir.Negate(self.lower(source, domain))
+            case hir.Threshold(input=source):
+                return mir.Threshold(self.lower(source, domain))
+            case _:
+                assert_never(node)
+
+    def _scalars(self, scalars: Sequence[Scalar], domain: Domain) -> tuple[Scalar, ...]:
+        return tuple(_within(scalar, domain) for scalar in scalars)
+
+    def _local(self, local_id: int, types: tuple[SqlType, ...]) -> Relation:
+        if local_id not in self._lowered:
+            self._lowered[local_id] = self.lower(self._shared[local_id].hir, NO_DOMAIN)
+        if self._uses.get(local_id, 0) > 1:
+            return mir.LocalGet(local_id, types)
+        return self._lowered[local_id]
+
+    def _rows(self, node: hir.Rows, domain: Domain) -> Relation:
+        if not domain.columns and all(
+            isinstance(cell, Literal) for row in node.rows for cell in row
+        ):
+            encode = codec_for(tuple(t.base for t in node.types)).encode
+            rows = tuple(
+                (encode(tuple(c.value for c in row if isinstance(c, Literal))), 1)
+                for row in node.rows
+            )
+            return mir.Constant(rows, node.types)
+        return mir.Union(
+            tuple(mir.Map(domain.relation, self._scalars(row, domain)) for row in node.rows)
+        )
+
+    # Joins
+
+    def _join(self, node: hir.Join, domain: Domain) -> Relation:
+        """Correlated sides share the domain; the domain's columns join them."""
+        variables = domain.columns.keys()
+        left_free = bool(free_variables(node.left) & variables)
+        right_free = bool(free_variables(node.right) & variables)
+        if not domain.columns:
+            left = self.lower(node.left, domain)
+            right = self.lower(node.right, domain)
+            return self._join_sides(node, left, right, domain, both=False)
+        preserves_left = node.kind in (JoinKind.LEFT, JoinKind.SEMI, JoinKind.ANTI)
+        if not right_free and (preserves_left or node.kind is JoinKind.INNER):
+            left = self.lower(node.left, domain)
+            right = self.lower(node.right, NO_DOMAIN)
+            return self._join_sides(node, left, right, domain, both=False)
+        if not left_free and node.kind is JoinKind.INNER:
+            return self._join_right_only(node, domain)
+        left = self.lower(node.left, domain)
+        right = self.lower(node.right, domain)
+        return self._join_sides(node, left, right, domain, both=True)
+
+    def _join_right_only(self, node: hir.Join, domain: Domain) -> Relation:
+        """Inner join with correlation on the right alone: exchange the sides."""
+        width, left_width = domain.width, len(types_of(node.left))
+        right_width = len(types_of(node.right))
+
+        def exchange(ref: ColumnRef) -> Scalar:
+            moved = (
+                ref.index + right_width if ref.index < left_width else ref.index - left_width
+            )
+            return ColumnRef(moved, ref.type)
+
+        on = tuple(map_columns(test, exchange) for test in node.on)
+        swapped = hir.Join(JoinKind.INNER, node.right, node.left, on)
+        joined = self._join(swapped, domain)
+        first = width + right_width
+        order = (
+            *range(width),
+            *range(first, first + left_width),
+            *range(width, width + right_width),
+        )
+        return mir.Project(joined, order)
+
+    def _join_sides(
+        self, node: hir.Join, left: Relation, right: Relation, domain: Domain, *, both: bool
+    ) -> Relation:
+        """Join lowered sides; with `both`, the right one has the domain's columns too."""
+        width = domain.width
+        left_width = len(types_of(node.left))
+        right_offset = width if both else 0
+
+        def place(ref: ColumnRef) -> Scalar:
+            extra = width if ref.index < left_width else width + right_offset
+            return ColumnRef(ref.index + extra, ref.type)
+
+        on = [map_columns(_within_raw(test, domain), place) for test in node.on]
+        pairs = self._domain_pairs(domain, width + left_width) if both else []
+        if node.kind is JoinKind.INNER:
+            joined = inner_join(left, right, on, pairs)
+        else:
+            joined = self._outer(node, left, right, on, pairs, domain)
+        if not both or node.kind in (JoinKind.SEMI, JoinKind.ANTI):
+            return joined
+        right_width = len(types_of(node.right))
+        if node.kind is JoinKind.FULL:
+            return _merge_domain(joined, domain, left_width, right_width)
+        first = width + left_width + width
+        return mir.Project(joined, (*range(width + left_width), *range(first, first + right_width)))
+
+    def _outer(
+        self,
+        node: hir.Join,
+        left: Relation,
+        right: Relation,
+        on: list[Scalar],
+        pairs: list[tuple[Scalar, Scalar]],
+        domain: Domain,
+    ) -> Relation:
+        split = len(column_types(left))
+        kind = mir.JoinKind(node.kind.value)
+        if node.null_aware:
+            compared = tuple(
+                (shift_columns(_within_raw(a, domain), domain.width), _within_raw(b, domain))
+                for a, b in node.pairs
+            )
+            if not pairs:
+                return mir.OuterJoin(kind, left, right, compared, None, null_aware=True)
+            shift = domain.width
+            equal = intrinsics.conjunction(
+                [_equal(a, shift_columns(b, shift + split)) for a, b in compared]
+            )
+            on = [*on, Call("is_not_false(bool)", (equal,), equal.type)]
+        keys, residual = split_keys(on, split)
+        return mir.OuterJoin(
+            kind, left, right, (*_right_based(pairs, split), *keys), residual
+        )
+
+    def _domain_pairs(self, domain: Domain, right_start: int) -> list[tuple[Scalar, Scalar]]:
+        """Equality of the domain's columns on both sides, nulls being equal."""
+        pairs: list[tuple[Scalar, Scalar]] = []
+        for index, (sql_type, nullable) in enumerate(
+            zip(domain.types, domain.nullable, strict=True)
+        ):
+            left: Scalar = ColumnRef(index, sql_type)
+            right: Scalar = ColumnRef(right_start + index, sql_type)
+            pairs.extend(null_safe_pairs(left, right, nullable))
+        return pairs
+
+    # Apply
+
+    def _apply(self, node: hir.Apply, domain: Domain) -> Relation:
+        source = self.lower(node.input, domain)
+        input_width = domain.width + len(types_of(node.input))
+        places = dict(domain.columns)
+        extra: list[Scalar] = []
+        used = free_variables(node.sub)
+        constants: dict[int, Scalar] = {}
+        for variable, scalar in node.bindings:
+            if variable not in used:
+                continue
+            real = _shift_within(scalar, domain)
+            if isinstance(real, ColumnRef):
+                places[variable] = real.index
+            elif isinstance(real, Literal) or (
+                isinstance(real, Parameter) and real.index > 0
+            ):
+                constants[variable] = real
+            else:
+                places[variable] = input_width + len(extra)
+                extra.append(real)
+        sub = _substitute_variables(node.sub, constants) if constants else node.sub
+        if extra:
+            source = mir.Map(source, tuple(extra))
+        on = tuple(
+            map_columns(
+                _within_raw(test, domain),
+                lambda ref: _place_apply(ref, domain.width, input_width, len(extra)),
+            )
+            for test in node.on
+        )
+        joined = self._apply_to(node.kind, source, sub, places, on)
+        if not extra:
+            return joined
+        if node.kind in (ApplyKind.SEMI, ApplyKind.ANTI):
+            return mir.Project(joined, tuple(range(input_width)))
+        first = input_width + len(extra)
+        return mir.Project(
+            joined,
+            (*range(input_width), *range(first, first + len(types_of(sub)))),
+        )
+
+    def _apply_to(
+        self,
+        kind: ApplyKind,
+        source: Relation,
+        sub: Hir,
+        places: dict[int, int],
+        on: tuple[Scalar, ...],
+    ) -> Relation:
+        """Apply `sub`, whose variables are columns of `source`; the result is source ++ sub."""
+        variables = sorted(free_variables(sub) & places.keys(), reverse=True)
+        types = column_types(source)
+        if not variables:
+            return self._apply_uncorrelated(kind, source, sub, on)
+        scalars = _scalars_only(sub)
+        if scalars is not None and kind is not ApplyKind.ANTI and kind is not ApplyKind.SEMI:
+            inlined = tuple(_in_place(s, places, types, len(types)) for s in scalars[0])
+            if kind is ApplyKind.CROSS or not on:
+                mapped: Relation = mir.Map(source, inlined)
+                keep = (*range(len(types)), *(len(types) + i for i in scalars[1]))
+                return mir.Project(mapped, keep)
+        direct = self._apply_filtered(kind, source, sub, places, on)
+        if direct is not None:
+            return direct
+        return self._apply_over_domain(kind, source, sub, places, on, variables)
+
+    def _apply_uncorrelated(
+        self, kind: ApplyKind, source: Relation, sub: Hir, on: tuple[Scalar, ...]
+    ) -> Relation:
+        right = self.lower(sub, NO_DOMAIN)
+        if kind is ApplyKind.CROSS:
+            return _product(source, right)
+        if kind is ApplyKind.SCALAR:
+            if not yields_one_row_at_most(sub):
+                right = mir.CardinalityCheck(right, ())
+            kind = ApplyKind.LEFT
+            if yields_one_row(sub):
+                return _product(source, right)
+        keys, residual = split_keys(list(on), len(column_types(source)))
+        return mir.OuterJoin(mir.JoinKind(kind.value), source, right, keys, residual)
+
+    def _apply_filtered(
+        self,
+        kind: ApplyKind,
+        source: Relation,
+        sub: Hir,
+        places: dict[int, int],
+        on: tuple[Scalar, ...],
+    ) -> Relation | None:
+        """A subquery that is an uncorrelated relation under correlated filters (and, where rows
+        are only tested for, under anything that keeps the number of rows above zero)."""
+        if kind is ApplyKind.SCALAR:
+            return None
+        predicates: list[Scalar] = []
+        outputs: tuple[int, ...] | None = None
+        tested_only = kind in (ApplyKind.SEMI, ApplyKind.ANTI)
+        base = sub
+        while free_variables(base):
+            match base:
+                case hir.Filter(input=inner, predicates=tests):
+                    if outputs is not None:
+                        return None
+                    predicates.extend(tests)
+                    base = inner
+                case hir.Project(input=inner, outputs=kept):
+                    if predicates:
+                        predicates = [_through_project(p, kept) for p in predicates]
+                    if not tested_only:
+                        if outputs is not None:
+                            kept = tuple(kept[i] for i in outputs)
+                        outputs = kept
+                        base = inner
+                        if not isinstance(inner, hir.Filter):
+                            return None
+                        predicates.extend(inner.predicates)
+                        base = inner.input
+                        break
+                    base = inner
+                case hir.Map(input=inner, scalars=scalars) if tested_only:
+                    width = len(types_of(inner))
+                    predicates = [_through_map(p, width, scalars) for p in predicates]
+                    base = inner
+                case hir.Reduce(input=inner, group_key=(), aggregates=(), default=False) if (
+                    tested_only and not predicates
+                ):
+                    base = inner
+                case _:
+                    return None
+        if free_variables(base) or not predicates:
+            return None
+        right = self.lower(base, NO_DOMAIN)
+        types = column_types(source)
+        tests = [_in_place(p, places, types, len(types)) for p in predicates]
+        return _filtered_join(kind, source, right, tests, on, outputs)
+
+    def _apply_over_domain(
+        self,
+        kind: ApplyKind,
+        source: Relation,
+        sub: Hir,
+        places: dict[int, int],
+        on: tuple[Scalar, ...],
+        variables: list[int],
+    ) -> Relation:
+        types = column_types(source)
+        nullable = nullable_columns(source, self._nullable)
+        columns = list(dict.fromkeys(places[variable] for variable in variables))
+        let_id = next(self._ids)
+        held = mir.LocalGet(let_id, types)
+        keys = tuple(ColumnRef(index, types[index]) for index in columns)
+        inner = Domain(
+            mir.Reduce(held, keys, ()),
+            {variable: columns.index(places[variable]) for variable in variables},
+            tuple(types[index] for index in columns),
+            tuple(nullable[index] for index in columns),
+        )
+        right = self.lower(sub, inner)
+        if kind is ApplyKind.SCALAR:
+            if not yields_one_row_at_most(sub):
+                right = mir.CardinalityCheck(right, tuple(range(inner.width)))
+            kind = ApplyKind.LEFT
+        split = len(types)
+        pairs: list[tuple[Scalar, Scalar]] = []
+        for position, index in enumerate(columns):
+            pairs.extend(
+                null_safe_pairs(
+                    ColumnRef(index, types[index]),
+                    ColumnRef(split + position, types[index]),
+                    inner.nullable[position],
+                )
+            )
+        shifted = [_skip_columns(test, split, inner.width) for test in on]
+        joined: Relation
+        if kind is ApplyKind.CROSS:
+            joined = inner_join(held, right, shifted, pairs)
+        else:
+            more, residual = split_keys(shifted, split)
+            joined = mir.OuterJoin(
+                mir.JoinKind(kind.value),
+                held,
+                right,
+                (*_right_based(pairs, split), *more),
+                residual,
+            )
+        if kind not in (ApplyKind.SEMI, ApplyKind.ANTI):
+            first = split + inner.width
+            joined = mir.Project(
+                joined, (*range(split), *range(first, first + len(types_of(sub))))
+            )
+        return mir.Let(let_id, source, joined)
+
+    # Grouping
+
+    def _reduce(self, node: hir.Reduce, domain: Domain) -> Relation:
+        width = domain.width
+        lowered = self.lower(node.input, domain)
+        prefix = tuple(ColumnRef(i, t) for i, t in enumerate(domain.types))
+        keys = (*prefix, *self._scalars(node.group_key, domain))
+        aggregates = tuple(_aggregate_within(a, domain) for a in node.aggregates)
+        reduced = mir.Reduce(lowered, keys, aggregates)
+        if not node.default or node.group_key:
+            return reduced
+        if not aggregates:
+            return reduced if domain.columns else mir.Union((domain.relation,))
+        pairs: list[tuple[Scalar, Scalar]] = []
+        for index, (sql_type, nullable) in enumerate(
+            zip(domain.types, domain.nullable, strict=True)
+        ):
+            ref = ColumnRef(index, sql_type)
+            pairs.extend(null_safe_pairs(ref, ref, nullable))
+        joined = mir.OuterJoin(
+            mir.JoinKind.LEFT, domain.relation, reduced, tuple(pairs), None
+        )
+        return _with_defaults(joined, width, aggregates)
+
+    def _window(self, node: hir.Window, domain: Domain) -> Relation:
+        prefix = tuple(ColumnRef(i, t) for i, t in enumerate(domain.types))
+        functions = tuple(
+            mir.WindowFunction(
+                f.function,
+                self._scalars(f.args, domain),
+                f.type,
+                f.frame,
+                None if f.filter is None else _within(f.filter, domain),
+            )
+            for f in node.functions
+        )
+        return mir.Window(
+            self.lower(node.input, domain),
+            (*prefix, *self._scalars(node.partition_by, domain)),
+            tuple(
+                ScalarOrder(_within(o.scalar, domain), o.descending, o.nulls_last)
+                for o in node.order_by
+            ),
+            functions,
+        )
+
+
+# Scalars under a domain
+
+
+def _within(scalar: Scalar, domain: Domain) -> Scalar:
+    """A scalar over a node's columns as one over domain ++ columns, variables resolved."""
+    if not domain.columns:
+        return scalar
+    return _shift_within(scalar, domain)
+
+
+def _shift_within(scalar: Scalar, domain: Domain) -> Scalar:
+    width = domain.width
+
+    def change(node: Scalar) -> Scalar:
+        if isinstance(node, ColumnRef):
+            return ColumnRef(node.index + width, node.type) if width else node
+        if isinstance(node, Parameter):
+            place = domain.columns.get(node.index)
+            return node if place is None else ColumnRef(place, node.type)
+        return node
+
+    return _rewrite(scalar, change)
+
+
+def _within_raw(scalar: Scalar, domain: Domain) -> Scalar:
+    """Variables resolved to marked columns, other columns untouched."""
+    if not domain.columns:
+        return scalar
+
+    def change(node: Scalar) -> Scalar:
+        if isinstance(node, Parameter):
+            place = domain.columns.get(node.index)
+            if place is not None:
+                # Columns of the domain come first: before shifting they are negative.
+                return ColumnRef(place - domain.width, node.type)
+        return node
+
+    return _rewrite(scalar, change)
+
+
+def _rewrite(scalar: Scalar, change: Callable[[Scalar], Scalar]) -> Scalar:
+    operands = children(scalar)
+    if not operands:
+        return change(scalar)
+    replaced = tuple(_rewrite(part, change) for part in operands)
+    if all(new is old for new, old in zip(replaced, operands, strict=True)):
+        return scalar
+    return with_children(scalar, replaced)
+
+
+def _in_place(
+    scalar: Scalar, places: dict[int, int], types: tuple[SqlType, ...], offset: int
+) -> Scalar:
+    """A scalar of a subquery over source ++ subquery's columns."""
+
+    def change(node: Scalar) -> Scalar:
+        if isinstance(node, ColumnRef):
+            return ColumnRef(node.index + offset, node.type)
+        if isinstance(node, Parameter) and node.index in places:
+            index = places[node.index]
+            return ColumnRef(index, types[index])
+        return node
+
+    return _rewrite(scalar, change)
+
+
+def _place_apply(ref: ColumnRef, width: int, input_width: int, extra: int) -> Scalar:
+    index = ref.index + width
+    return ColumnRef(index if index < input_width else index + extra, ref.type)
+
+
+def _skip_columns(scalar: Scalar, start: int, count: int) -> Scalar:
+    return map_columns(
+        scalar,
+        lambda ref: ref if ref.index < start else ColumnRef(ref.index + count, ref.type),
+    )
+
+
+def _through_project(scalar: Scalar, outputs: tuple[int, ...]) -> Scalar:
+    return map_columns(scalar, lambda ref: ColumnRef(outputs[ref.index], ref.type))
+
+
+def _through_map(scalar: Scalar, width: int, scalars: tuple[Scalar, ...]) -> Scalar:
+    def change(ref: ColumnRef) -> Scalar:
+        if ref.index < width:
+            return ref
+        return _through_map(scalars[ref.index - width], width, scalars)
+
+    return map_columns(scalar, change)
+
+
+def _aggregate_within(aggregate: Aggregate, domain: Domain) -> Aggregate:
+    return Aggregate(
+        aggregate.function,
+        tuple(_within(arg, domain) for arg in aggregate.args),
+        aggregate.type,
+        aggregate.distinct,
+        None if aggregate.filter is None else _within(aggregate.filter, domain),
+        tuple(
+            ScalarOrder(_within(o.scalar, domain), o.descending, o.nulls_last)
+            for o in aggregate.order_by
+        ),
+    )
+
+
+# Joins
+
+
+def inner_join(
+    left: Relation,
+    right: Relation,
+    on: list[Scalar],
+    pairs: list[tuple[Scalar, Scalar]],
+) -> Relation:
+    """Inner join on predicates and pairs of equal scalars, all over the concatenation."""
+    joined: Relation = mir.Join((left, right), tuple(pairs))
+    return mir.Filter(joined, tuple(on)) if on else joined
+
+
+def _product(left: Relation, right: Relation) -> Relation:
+    if left == UNIT:
+        return right
+    if right == UNIT:
+        return left
+    return mir.Join((left, right), ())
+
+
+def split_keys(
+    on: list[Scalar], split: int
+) -> tuple[tuple[tuple[Scalar, Scalar], ...], Scalar | None]:
+    """The equalities between the sides as key pairs (each over its own side), and the rest."""
+    keys: list[tuple[Scalar, Scalar]] = []
+    rest: list[Scalar] = []
+    for test in (part for predicate in on for part in intrinsics.conjuncts(predicate)):
+        pair = equality_pair(test)
+        sided = None if pair is None else _sided(pair, split)
+        if sided is None:
+            rest.append(test)
+        else:
+            keys.append(sided)
+    return tuple(keys), (intrinsics.conjunction(rest) if rest else None)
+
+
+def _sided(pair: tuple[Scalar, Scalar], split: int) -> tuple[Scalar, Scalar] | None:
+    for left, right in (pair, pair[::-1]):
+        lefts: set[int] = set()
+        rights: set[int] = set()
+        columns_in(left, lefts)
+        columns_in(right, rights)
+        if (
+            lefts
+            and rights
+            and all(index < split for index in lefts)
+            and all(index >= split for index in rights)
+        ):
+            return left, shift_columns(right, -split)
+    return None
+
+
+def _right_based(
+    pairs: list[tuple[Scalar, Scalar]], split: int
+) -> tuple[tuple[Scalar, Scalar], ...]:
+    return tuple((left, shift_columns(right, -split)) for left, right in pairs)
+
+
+def null_safe_pairs(
+    left: Scalar, right: Scalar, nullable: bool
+) -> list[tuple[Scalar, Scalar]]:
+    """Key pairs under which two columns match when they are not distinct."""
+    if not nullable:
+        return [(left, right)]
+    left_key, right_key = intrinsics.equal_nulls_key(left), intrinsics.equal_nulls_key(right)
+    if left_key is not None and right_key is not None:
+        return [(left_key, right_key)]
+    empty = literal(Array((), ()), left.type) if left.type.element is not None else None
+    if empty is None:
+        return [(left, right)]
+    return [
+        (intrinsics.or_else(left, empty), intrinsics.or_else(right, empty)),
+        (intrinsics.is_null(left), intrinsics.is_null(right)),
+    ]
+
+
+def _equal(left: Scalar, right: Scalar) -> Scalar:
+    return Call(equality_id(left.type, right.type), (left, right), intrinsics.TRUE.type)
+
+
+def _filtered_join(
+    kind: ApplyKind,
+    source: Relation,
+    right: Relation,
+    tests: list[Scalar],
+    on: tuple[Scalar, ...],
+    outputs: tuple[int, ...] | None,
+) -> Relation:
+    split = len(column_types(source))
+    right_width = len(column_types(right))
+    kept = tuple(range(right_width)) if outputs is None else outputs
+    extra = [
+        map_columns(
+            test,
+            lambda ref: ref
+            if ref.index < split
+            else ColumnRef(split + kept[ref.index - split], ref.type),
+        )
+        for test in on
+    ]
+    joined: Relation
+    if kind is ApplyKind.CROSS:
+        joined = inner_join(source, right, [*tests, *extra], [])
+    else:
+        keys, residual = split_keys([*tests, *extra], split)
+        joined = mir.OuterJoin(mir.JoinKind(kind.value), source, right, keys, residual)
+    if outputs is None or kind in (ApplyKind.SEMI, ApplyKind.ANTI):
+        return joined
+    return mir.Project(joined, (*range(split), *(split + index for index in outputs)))
+
+
+def _merge_domain(
+    joined: Relation, domain: Domain, left_width: int, right_width: int
+) -> Relation:
+    """A full join may have the domain's columns from either side."""
+    width = domain.width
+    right_start = width + left_width
+    merged = tuple(
+        intrinsics.or_else(ColumnRef(i, t), ColumnRef(right_start + i, t))
+        for i, t in enumerate(domain.types)
+    )
+    total = right_start + width + right_width
+    mapped = mir.Map(joined, merged)
+    return mir.Project(
+        mapped,
+        (
+            *range(total, total + width),
+            *range(width, right_start),
+            *range(right_start + width, total),
+        ),
+    )
+
+
+# Aggregates over nothing
+
+
+def _with_defaults(
+    joined: Relation, width: int, aggregates: tuple[Aggregate, ...]
+) -> Relation:
+    """domain ++ (domain ++ aggregates, maybe null) as domain ++ aggregates: counts become 0."""
+    first = width * 2
+    outputs = list(range(width))
+    mapped: list[Scalar] = []
+    total = first + len(aggregates)
+    for index, aggregate in enumerate(aggregates):
+        if aggregate.function.startswith("count("):
+            mapped.append(
+                intrinsics.or_else(
+                    ColumnRef(first + index, aggregate.type), literal(0, INT8)
+                )
+            )
+            outputs.append(total + len(mapped) - 1)
+        else:
+            outputs.append(first + index)
+    relation = mir.Map(joined, tuple(mapped)) if mapped else joined
+    return mir.Project(relation, tuple(outputs))
+
+
+# Shapes
+
+
+def _scalars_only(sub: Hir) -> tuple[tuple[Scalar, ...], tuple[int, ...]] | None:
+    """(scalars, which of them are columns) when `sub` is one row of scalars: no FROM."""
+    match sub:
+        case hir.Map(input=source, scalars=scalars) if source == hir.UNIT:
+            return scalars, tuple(range(len(scalars)))
+        case hir.Project(input=hir.Map(input=source, scalars=scalars), outputs=outputs) if (
+            source == hir.UNIT
+        ):
+            return scalars, outputs
+    return None
+
+
+def yields_one_row_at_most(node: Hir) -> bool:
+    """Whether `node` has one row at most, for each value of its variables."""
+    match node:
+        case hir.Reduce(group_key=()):
+            return True
+        case hir.Constant(rows=rows):
+            return sum(count for _, count in rows) <= 1
+        case hir.Map(input=source) | hir.Project(input=source) | hir.Filter(input=source):
+            return yields_one_row_at_most(source)
+        case hir.TopK(group_key=(), limit=limit):
+            return limit is not None and limit <= 1
+        case hir.Apply(kind=ApplyKind.SCALAR | ApplyKind.SEMI | ApplyKind.ANTI, input=source):
+            return yields_one_row_at_most(source)
+    return False
+
+
+def yields_one_row(node: Hir) -> bool:
+    """Whether `node` has exactly one row, for each value of its variables."""
+    match node:
+        case hir.Reduce(group_key=(), default=True):
+            return True
+        case hir.Constant(rows=rows):
+            return sum(count for _, count in rows) == 1
+        case hir.Map(input=source) | hir.Project(input=source):
+            return yields_one_row(source)
+        case hir.Apply(kind=ApplyKind.SCALAR, input=source):
+            return yields_one_row(source)
+    return False
+
+
+def _count_uses(node: Hir, uses: dict[int, int]) -> None:
+    if isinstance(node, hir.LocalGet):
+        uses[node.id] = uses.get(node.id, 0) + 1
+    for source in hir.inputs_of(node):
+        _count_uses(source, uses)
+
+
+def _substitute_variables(node: Hir, constants: dict[int, Scalar]) -> Hir:
+    """`node` with variables replaced by constants."""
+    return hir.map_scalars(
+        node,
+        lambda scalar: _rewrite(
+            scalar,
+            lambda part: constants.get(part.index, part)
+            if isinstance(part, Parameter)
+            else part,
+        ),
+    )
+

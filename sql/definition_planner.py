@@ -1,0 +1,546 @@
+"""CREATE, DROP and ALTER: names resolved, texts normalised, queries planned for their shape."""
+
+from collections.abc import Callable
+from typing import Final
+
+from core.errors import (
+    DUPLICATE_COLUMN,
+    FEATURE_NOT_SUPPORTED,
+    INVALID_CATALOG_NAME,
+    INVALID_SCHEMA_NAME,
+    INVALID_TABLE_DEFINITION,
+    SYNTAX_ERROR,
+    TOO_MANY_COLUMNS,
+    UNDEFINED_OBJECT,
+    UNDEFINED_TABLE,
+    WRONG_OBJECT_TYPE,
+    SqlError,
+)
+from core.ids import GlobalId
+from core.sql_types import Column, RelationDesc
+from sql import limits
+from sql import syntax as ast
+from sql.catalog_view import CatalogItem, ItemKind, QualifiedName, SchemaName
+from sql.definition_text import create_table_sql, create_view_sql, qualified_default
+from sql.modification_planner import assign
+from sql.parse import ParsedStatement
+from sql.pending import Pending
+from sql.plan import (
+    CreateDatabasePlan,
+    CreateRolePlan,
+    CreateSchemaPlan,
+    CreateTablePlan,
+    CreateViewPlan,
+    DropPlan,
+    NoOpPlan,
+    ObjectKind,
+    Plan,
+    PlannedStatement,
+    Query,
+    RenamePlan,
+)
+from sql.positions import position
+from sql.query_planner import QueryPlanner
+from sql.query_statement import finish
+from sql.scope import Scope
+from sql.session_view import TEMPORARY_SCHEMA
+from sql.statement_context import StatementContext
+from sql.type_names import resolve_storable_type
+
+_ITEM_KINDS: Final = {
+    "table": (ObjectKind.TABLE, ItemKind.TABLE),
+    "view": (ObjectKind.VIEW, ItemKind.VIEW),
+}
+_CONSTRAINT_NOTICE: Final = "constraints other than NOT NULL are accepted but not enforced"
+
+
+def _plain(plan: Plan) -> PlannedStatement:
+    return PlannedStatement(plan, (), None)
+
+
+def _no_parameters(parsed: ParsedStatement) -> None:
+    if parsed.parameter_count:
+        raise SqlError("42P02", "there is no parameter $1")
+
+
+# CREATE
+
+
+def _create_database(
+    statement: ast.Statement, parsed: ParsedStatement, context: StatementContext
+) -> PlannedStatement:
+    assert isinstance(statement, ast.CreateDatabase)
+    return _plain(CreateDatabasePlan(statement.name, statement.if_not_exists))
+
+
+def _create_schema(
+    statement: ast.Statement, parsed: ParsedStatement, context: StatementContext
+) -> PlannedStatement:
+    assert isinstance(statement, ast.CreateSchema)
+    parts = statement.name
+    if len(parts) > 2:
+        raise _too_many_parts(parts, statement.pos)
+    database = parts[0] if len(parts) == 2 else context.session.database
+    _check_database(database, context)
+    name = parts[-1]
+    if name.startswith(("pg_", "mz_")) or name == "information_schema":
+        raise SqlError(
+            "42939",
+            f'unacceptable schema name "{name}"',
+            detail='The prefixes "mz_" and "pg_" are reserved for system schemas.',
+        )
+    return _plain(CreateSchemaPlan(database, name, statement.if_not_exists))
+
+
+def _check_database(name: str, context: StatementContext) -> None:
+    if context.catalog.database_oid(name) is None:
+        raise SqlError(INVALID_CATALOG_NAME, f'database "{name}" does not exist')
+
+
+def _create_role(
+    statement: ast.Statement, parsed: ParsedStatement, context: StatementContext
+) -> PlannedStatement:
+    assert isinstance(statement, ast.CreateRole)
+    name = statement.name
+    if name.startswith(("pg_", "mz_")) or name in ("public", "none"):
+        raise SqlError(
+            "42939",
+            f'role name "{name}" is reserved',
+            detail='The prefixes "mz_" and "pg_" are reserved for system roles.',
+        )
+    return _plain(CreateRolePlan(name, statement.options))
+
+
+def _new_item_name(
+    name: ast.Name, temporary: bool, pos: int, context: StatementContext
+) -> QualifiedName:
+    """Where an item of that name is to be created. Raises SqlError 3F000 or 3D000."""
+    if len(name) > 3:
+        raise _too_many_parts(name, pos)
+    if temporary:
+        if len(name) > 1 and name[-2] != TEMPORARY_SCHEMA and not name[-2].startswith("pg_temp"):
+            raise SqlError(
+                INVALID_TABLE_DEFINITION,
+                "cannot create temporary relation in non-temporary schema",
+                position=pos + 1,
+            )
+        return QualifiedName(None, TEMPORARY_SCHEMA, name[-1])
+    schema = _schema_for(name, pos, context)
+    if schema.database is None:
+        raise SqlError(
+            "42501", f'permission denied for schema {schema.schema}', position=pos + 1
+        )
+    return QualifiedName(schema.database, schema.schema, name[-1])
+
+
+def _schema_for(name: ast.Name, pos: int, context: StatementContext) -> SchemaName:
+    session = context.session
+    if len(name) > 1:
+        if len(name) == 3:
+            _check_database(name[0], context)
+        found = context.catalog.schema(session.database, name[:-1])
+        if found is None:
+            raise SqlError(
+                INVALID_SCHEMA_NAME,
+                f'schema "{".".join(name[:-1])}" does not exist',
+                position=pos + 1,
+            )
+        return found
+    for candidate in session.search_path:
+        wanted = session.user if candidate == "$user" else candidate
+        found = context.catalog.schema(session.database, (wanted,))
+        if found is not None and found.database is not None:
+            return found
+    raise SqlError(INVALID_SCHEMA_NAME, "no schema has been selected to create in")
+
+
+def _too_many_parts(name: ast.Name, pos: int) -> SqlError:
+    return SqlError(
+        SYNTAX_ERROR,
+        f"improper qualified name (too many dotted names): {'.'.join(name)}",
+        position=pos + 1,
+    )
+
+
+def _create_table(
+    statement: ast.Statement, parsed: ParsedStatement, context: StatementContext
+) -> PlannedStatement:
+    assert isinstance(statement, ast.CreateTable)
+    name = _new_item_name(statement.name, statement.temporary, statement.pos, context)
+    query: Query | None = None
+    defaults: tuple[str | None, ...]
+    if statement.as_query is not None:
+        query, desc = _table_as(statement, context)
+        defaults = (None,) * len(desc.columns)
+    else:
+        _no_parameters(parsed)
+        desc, defaults = _table_columns(statement, context)
+    has_constraints = bool(statement.constraints) or any(
+        column.constraints for column in statement.columns
+    )
+    plan = CreateTablePlan(
+        name,
+        desc,
+        defaults,
+        create_table_sql(name, desc, defaults, temporary=statement.temporary),
+        statement.temporary,
+        statement.if_not_exists,
+        query,
+        statement.with_data,
+        (_CONSTRAINT_NOTICE,) if has_constraints else (),
+    )
+    return PlannedStatement(plan, context.parameters.final(), None)
+
+
+def _table_as(
+    statement: ast.CreateTable, context: StatementContext
+) -> tuple[Query, RelationDesc]:
+    assert statement.as_query is not None
+    queries = QueryPlanner(context)
+    query = finish(queries.plan_query(statement.as_query, Scope()), context)
+    names = list(query.desc.names)
+    if len(statement.column_names) > len(names):
+        raise SqlError(SYNTAX_ERROR, "too many column names were specified")
+    names[: len(statement.column_names)] = statement.column_names
+    _check_names(names)
+    columns = []
+    for name, column in zip(names, query.desc.columns, strict=True):
+        if column.type.info.category == "P":
+            raise SqlError(
+                INVALID_TABLE_DEFINITION,
+                f'column "{name}" has pseudo-type {column.type.info.sql_name}',
+            )
+        columns.append(Column(name, column.type, True))
+    return query, RelationDesc(tuple(columns))
+
+
+def _table_columns(
+    statement: ast.CreateTable, context: StatementContext
+) -> tuple[RelationDesc, tuple[str | None, ...]]:
+    if len(statement.columns) > limits.MAX_COLUMNS:
+        raise SqlError(
+            TOO_MANY_COLUMNS, f"tables can have at most {limits.MAX_COLUMNS} columns"
+        )
+    _check_names([column.name for column in statement.columns])
+    columns = []
+    defaults: list[str | None] = []
+    for column in statement.columns:
+        if "generated" in column.constraints:
+            raise SqlError(
+                FEATURE_NOT_SUPPORTED,
+                "generated columns are not supported",
+                position=column.pos + 1,
+            )
+        column_type = resolve_storable_type(column.type)
+        columns.append(Column(column.name, column_type, not column.not_null))
+        defaults.append(_default(column, columns[-1], context))
+    return RelationDesc(tuple(columns)), tuple(defaults)
+
+
+def _check_names(names: list[str]) -> None:
+    seen = set()
+    for name in names:
+        if name in seen:
+            raise SqlError(DUPLICATE_COLUMN, f'column "{name}" specified more than once')
+        seen.add(name)
+
+
+def _default(
+    definition: ast.ColumnDefinition, column: Column, context: StatementContext
+) -> str | None:
+    """The default as text, once it is known to be a value of the column."""
+    if definition.default is None or definition.default_sql is None:
+        return None
+    if isinstance(definition.default, ast.NullLiteral):
+        return None
+    queries = QueryPlanner(context)
+    pending = Pending(queries.indices)
+    planner = queries.scalars(Scope(), pending, "DEFAULT expressions")
+    if isinstance(definition.default, ast.ColumnName):
+        raise SqlError(
+            FEATURE_NOT_SUPPORTED,
+            "cannot use column reference in DEFAULT expression",
+            position=position(definition.default),
+        )
+    scalar = planner.plan(definition.default)
+    if pending.subqueries:
+        raise SqlError(
+            FEATURE_NOT_SUPPORTED,
+            "cannot use subquery in DEFAULT expression",
+            position=position(definition.default),
+        )
+    try:
+        assign(
+            context.coercer, scalar, column.type, column.name, position(definition.default)
+        )
+    except SqlError as error:
+        if error.sqlstate != "42804":
+            raise
+        raise SqlError(
+            error.sqlstate,
+            f'column "{column.name}" is of type {column.type.info.sql_name} but default '
+            f"expression is of type {scalar.type.info.sql_name}",
+            hint=error.hint,
+        ) from None
+    return qualified_default(definition.default_sql)
+
+
+def _create_view(
+    statement: ast.Statement, parsed: ParsedStatement, context: StatementContext
+) -> PlannedStatement:
+    assert isinstance(statement, ast.CreateView)
+    if statement.materialized:
+        raise SqlError(FEATURE_NOT_SUPPORTED, "materialized views are not supported")
+    if statement.recursive:
+        raise SqlError(FEATURE_NOT_SUPPORTED, "recursive views are not supported")
+    _no_parameters(parsed)
+    queries = QueryPlanner(context)
+    planned = queries.plan_query(statement.query, Scope())
+    depends_on = frozenset(context.names_items)
+    items = [context.catalog.item(id) for id in depends_on]
+    temporary = statement.temporary or any(item.is_temporary for item in items)
+    name = _new_item_name(statement.name, temporary, statement.pos, context)
+    names = [column.name for column in planned.columns]
+    if len(statement.columns) > len(names):
+        raise SqlError(
+            INVALID_TABLE_DEFINITION, "CREATE VIEW specifies more column names than columns"
+        )
+    names[: len(statement.columns)] = statement.columns
+    _check_names(names)
+    if not names:
+        raise SqlError(FEATURE_NOT_SUPPORTED, "a view must have a column")
+    columns = []
+    for label, column in zip(names, planned.columns, strict=True):
+        if column.type.info.category == "P":
+            raise SqlError(
+                INVALID_TABLE_DEFINITION,
+                f'column "{label}" has pseudo-type {column.type.info.sql_name}',
+            )
+        columns.append(Column(label, column.type, column.nullable))
+    text = create_view_sql(name, statement, context.name_places, temporary=temporary)
+    plan = CreateViewPlan(
+        name,
+        RelationDesc(tuple(columns)),
+        text,
+        depends_on,
+        temporary,
+        statement.or_replace,
+        statement.if_not_exists,
+    )
+    return _plain(plan)
+
+
+# DROP
+
+
+def _drop(
+    statement: ast.Statement, parsed: ParsedStatement, context: StatementContext
+) -> PlannedStatement:
+    assert isinstance(statement, ast.Drop)
+    match statement.kind:
+        case "database" | "role" | "cluster":
+            return _plain(_drop_named(statement, context))
+        case "schema":
+            return _plain(_drop_schemas(statement, context))
+        case "table" | "view":
+            return _plain(_drop_items(statement, context))
+        case "index":
+            return _plain(_drop_indexes(statement))
+    if statement.if_exists:
+        return _plain(NoOpPlan(f"DROP {statement.kind.upper()}"))
+    raise SqlError(FEATURE_NOT_SUPPORTED, f"DROP {statement.kind.upper()} is not supported")
+
+
+def _drop_indexes(statement: ast.Drop) -> NoOpPlan:
+    """CREATE INDEX builds none, so there is none to drop."""
+    return NoOpPlan("DROP INDEX")
+
+
+def _drop_named(statement: ast.Drop, context: StatementContext) -> DropPlan:
+    kind = ObjectKind(statement.kind)
+    known = {
+        ObjectKind.DATABASE: {name for name, _ in context.catalog.databases()},
+        ObjectKind.ROLE: {name for name, _ in context.catalog.roles()},
+        ObjectKind.CLUSTER: set(context.catalog.clusters()),
+    }[kind]
+    missing_state = INVALID_CATALOG_NAME if kind is ObjectKind.DATABASE else UNDEFINED_OBJECT
+    names: list[str] = []
+    missing: list[str] = []
+    for parts, _pos in statement.names:
+        name = parts[-1]
+        if name in known:
+            names.append(name)
+        elif statement.if_exists:
+            missing.append(name)
+        else:
+            raise SqlError(missing_state, f'{kind.value} "{name}" does not exist')
+    return DropPlan(kind, (), (), tuple(names), tuple(missing), statement.cascade)
+
+
+def _drop_schemas(statement: ast.Drop, context: StatementContext) -> DropPlan:
+    schemas: list[SchemaName] = []
+    missing: list[str] = []
+    for parts, _pos in statement.names:
+        found = context.catalog.schema(context.session.database, parts)
+        if found is None:
+            if not statement.if_exists:
+                raise SqlError(INVALID_SCHEMA_NAME, f'schema "{parts[-1]}" does not exist')
+            missing.append(parts[-1])
+        elif found.database is None:
+            raise SqlError(
+                "2BP01", f"cannot drop schema {found.schema} because it is required by the "
+                "database system"
+            )
+        else:
+            schemas.append(found)
+    return DropPlan(
+        ObjectKind.SCHEMA, (), tuple(schemas), (), tuple(missing), statement.cascade
+    )
+
+
+def _drop_items(statement: ast.Drop, context: StatementContext) -> DropPlan:
+    kind, item_kind = _ITEM_KINDS[statement.kind]
+    ids: list[GlobalId] = []
+    missing: list[str] = []
+    for parts, _pos in statement.names:
+        item = _existing_item(parts, kind, item_kind, statement.if_exists, context)
+        if item is None:
+            missing.append(parts[-1])
+        elif item.id not in ids:
+            ids.append(item.id)
+    return DropPlan(kind, tuple(ids), (), (), tuple(missing), statement.cascade)
+
+
+def _existing_item(
+    parts: ast.Name,
+    kind: ObjectKind,
+    item_kind: ItemKind,
+    if_exists: bool,
+    context: StatementContext,
+) -> CatalogItem | None:
+    session = context.session
+    item = context.catalog.resolve_item(session.database, session.search_path, parts)
+    if item is None:
+        if if_exists:
+            return None
+        if len(parts) > 1 and context.catalog.schema(session.database, parts[:-1]) is None:
+            raise SqlError(
+                INVALID_SCHEMA_NAME, f'schema "{".".join(parts[:-1])}" does not exist'
+            )
+        word = "relation" if kind not in (ObjectKind.TABLE, ObjectKind.VIEW) else kind.value
+        raise SqlError(UNDEFINED_TABLE, f'{word} "{".".join(parts)}" does not exist')
+    if item.kind is not item_kind:
+        hint = {
+            ItemKind.VIEW: "Use DROP VIEW to remove a view.",
+            ItemKind.TABLE: "Use DROP TABLE to remove a table.",
+        }.get(item.kind)
+        raise SqlError(
+            WRONG_OBJECT_TYPE, f'"{item.name.item}" is not a {kind.value}', hint=hint
+        )
+    if item.is_system:
+        raise SqlError(
+            "42501", f"permission denied: \"{item.name.item}\" is a system catalog"
+        )
+    return item
+
+
+# ALTER
+
+
+def _alter_rename(
+    statement: ast.Statement, parsed: ParsedStatement, context: StatementContext
+) -> PlannedStatement:
+    assert isinstance(statement, ast.AlterRename)
+    if statement.column is not None:
+        raise SqlError(FEATURE_NOT_SUPPORTED, "renaming a column is not supported")
+    new_name = statement.new_name
+    match statement.kind:
+        case "table" | "view":
+            kind, item_kind = _ITEM_KINDS[statement.kind]
+            item = _renamed_item(statement, kind, item_kind, context)
+            if item is None:
+                return _missing(statement)
+            return _plain(RenamePlan(kind, item.id, None, None, new_name))
+        case "schema":
+            schema = context.catalog.schema(context.session.database, statement.name)
+            if schema is None or schema.database is None:
+                raise SqlError(
+                    INVALID_SCHEMA_NAME, f'schema "{statement.name[-1]}" does not exist'
+                )
+            return _plain(RenamePlan(ObjectKind.SCHEMA, None, schema, None, new_name))
+        case "database":
+            _check_database(statement.name[-1], context)
+            return _plain(
+                RenamePlan(ObjectKind.DATABASE, None, None, statement.name[-1], new_name)
+            )
+        case "role":
+            _check_role(statement.name[-1], context)
+            return _plain(RenamePlan(ObjectKind.ROLE, None, None, statement.name[-1], new_name))
+    raise SqlError(FEATURE_NOT_SUPPORTED, f"ALTER {statement.kind.upper()} is not supported")
+
+
+def _renamed_item(
+    statement: ast.AlterRename, kind: ObjectKind, item_kind: ItemKind, context: StatementContext
+) -> CatalogItem | None:
+    session = context.session
+    item = context.catalog.resolve_item(session.database, session.search_path, statement.name)
+    if item is not None and kind is ObjectKind.TABLE and item.kind is ItemKind.VIEW:
+        item_kind = ItemKind.VIEW  # PostgreSQL lets ALTER TABLE rename views
+    try:
+        return _existing_item(statement.name, kind, item_kind, statement.if_exists, context)
+    except SqlError as error:
+        if error.sqlstate == UNDEFINED_TABLE:
+            error.message = f'relation "{".".join(statement.name)}" does not exist'
+        raise
+
+
+def _missing(statement: ast.AlterRename) -> PlannedStatement:
+    name = ".".join(statement.name)
+    return _plain(
+        NoOpPlan(
+            f"ALTER {statement.kind.upper()}", f'relation "{name}" does not exist, skipping'
+        )
+    )
+
+
+def _check_role(name: str, context: StatementContext) -> None:
+    if name not in {role for role, _ in context.catalog.roles()}:
+        raise SqlError(UNDEFINED_OBJECT, f'role "{name}" does not exist')
+
+
+def _alter_tolerated(
+    statement: ast.Statement, parsed: ParsedStatement, context: StatementContext
+) -> PlannedStatement:
+    """ALTER … OWNER TO and the adding of constraints: accepted when the object exists."""
+    assert isinstance(statement, ast.AlterTolerated)
+    tag = f"ALTER {statement.kind.upper()}"
+    if statement.kind in _ITEM_KINDS:
+        kind, item_kind = _ITEM_KINDS[statement.kind]
+        _existing_item(statement.name, kind, item_kind, statement.if_exists, context)
+    elif statement.kind == "role":
+        _check_role(statement.name[-1], context)
+    elif statement.kind == "database":
+        _check_database(statement.name[-1], context)
+    action = statement.action
+    if action.startswith("owner "):
+        return _plain(NoOpPlan(tag, "owners are recorded at creation and do not change"))
+    if action in ("add primary", "add constraint", "add unique", "add foreign", "add check"):
+        return _plain(NoOpPlan(tag, _CONSTRAINT_NOTICE))
+    if action.startswith(("set (", "reset (", "cluster ", "replica ")):
+        return _plain(NoOpPlan(tag))
+    raise SqlError(
+        FEATURE_NOT_SUPPORTED, f"{tag} {action.upper().strip()} is not supported"
+    )
+
+
+_Planner = Callable[[ast.Statement, ParsedStatement, StatementContext], PlannedStatement]
+DEFINITION_PLANNERS: Final[dict[type[ast.Statement], _Planner]] = {
+    ast.CreateDatabase: _create_database,
+    ast.CreateSchema: _create_schema,
+    ast.CreateRole: _create_role,
+    ast.CreateTable: _create_table,
+    ast.CreateView: _create_view,
+    ast.Drop: _drop,
+    ast.AlterRename: _alter_rename,
+    ast.AlterTolerated: _alter_tolerated,
+}

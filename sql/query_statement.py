@@ -1,0 +1,138 @@
+"""Queries as statements: finishing, dependencies, parameters; and EXPLAIN."""
+
+from collections.abc import Callable, Sequence
+
+from core.errors import FEATURE_NOT_SUPPORTED, SqlError
+from core.sql_types import TEXT, Column, RelationDesc
+from expr.relation import Finishing, Relation, column_types
+from expr.scalar import Literal
+from sql import syntax as ast
+from sql.decorrelate import Lowering
+from sql.explain import explain_query, explain_raw
+from sql.expression_base import OutputColumn, PlannedQuery
+from sql.hir import Hir, types_of
+from sql.optimizer.pipeline import optimize
+from sql.parse import ParsedStatement
+from sql.plan import (
+    CopyToPlan,
+    ExplainPlan,
+    InsertPlan,
+    MutatePlan,
+    Plan,
+    PlannedStatement,
+    Query,
+    SelectPlan,
+)
+from sql.query_planner import QueryPlanner
+from sql.scope import Scope
+from sql.statement_context import StatementContext
+
+PlanNode = Callable[[ast.Statement, ParsedStatement, StatementContext], PlannedStatement]
+
+
+def plan_query_statement(
+    statement: ast.Statement, parsed: ParsedStatement, context: StatementContext
+) -> PlannedStatement:
+    """SELECT, VALUES, TABLE."""
+    assert isinstance(statement, ast.QueryStatement)
+    query = plan_top_query(statement.query, context)
+    return planned_statement(SelectPlan(query), context, query.desc)
+
+
+def planned_statement(
+    plan: Plan, context: StatementContext, desc: RelationDesc | None = None
+) -> PlannedStatement:
+    """A finished plan with its parameter types."""
+    return PlannedStatement(plan, context.parameters.final(), desc)
+
+
+def plan_top_query(query: ast.Query, context: StatementContext) -> Query:
+    """A query whose rows go to the client."""
+    planned = QueryPlanner(context).plan_query(query, Scope())
+    return finish(planned, context)
+
+
+def finish(planned: PlannedQuery, context: StatementContext) -> Query:
+    """The optimized relation, and what is done to its rows on the way out."""
+    relation = optimize_hir(planned.hir, context)
+    width = len(planned.columns)
+    has_hidden = len(column_types(relation)) > width
+    limit, offset = planned.limit, planned.offset
+    finishing = Finishing(
+        planned.order_by,
+        limit.value if isinstance(limit, Literal) else None,
+        offset.value if isinstance(offset, Literal) else 0,
+        tuple(range(width)) if has_hidden else None,
+    )
+    return Query(
+        relation,
+        finishing,
+        description(planned.columns),
+        frozenset(context.depends_on),
+        all(id.startswith("s") for id in context.depends_on) and bool(context.depends_on),
+        None if limit is None or isinstance(limit, Literal) else limit,
+        None if offset is None or isinstance(offset, Literal) else offset,
+    )
+
+
+def relation_query(
+    relation: Hir, columns: Sequence[OutputColumn], context: StatementContext
+) -> Query:
+    """A query without order whose columns are all of `relation`'s."""
+    return finish(PlannedQuery(relation, tuple(columns)), context)
+
+
+def anonymous_columns(relation: Hir) -> tuple[OutputColumn, ...]:
+    """Nameless output columns, for queries whose rows do not go to a client."""
+    return tuple(OutputColumn("", t) for t in types_of(relation))
+
+
+def optimize_hir(root: Hir, context: StatementContext) -> Relation:
+    """The optimized relation of a planned query."""
+    relation = Lowering(context.shared).statement(root)
+    return optimize(relation, context.session.context)
+
+
+def description(columns: Sequence[OutputColumn]) -> RelationDesc:
+    """The row description of output columns."""
+    return RelationDesc(tuple(Column(c.name, c.type, c.nullable) for c in columns))
+
+
+# EXPLAIN
+
+
+def plan_explain(
+    statement: ast.Explain,
+    parsed: ParsedStatement,
+    context: StatementContext,
+    plan_node: PlanNode,
+) -> PlannedStatement:
+    """EXPLAIN: the text of the optimized plan, or of the decorrelated one."""
+    inner = statement.statement
+    options = dict(statement.options)
+    unsupported = {"analyze", "timestamp", "filter", "broken"} & options.keys()
+    for name in unsupported:
+        if options[name] not in ("false", "off", "0"):
+            raise SqlError(FEATURE_NOT_SUPPORTED, f"EXPLAIN {name.upper()} is not supported")
+    lines: tuple[str, ...]
+    if statement.stage in ("raw", "decorrelated") and isinstance(inner, ast.QueryStatement):
+        planned = QueryPlanner(context).plan_query(inner.query, Scope())
+        relation = Lowering(context.shared).statement(planned.hir)
+        title = "Raw Plan" if statement.stage == "raw" else "Decorrelated Plan"
+        lines = explain_raw(relation, context.catalog)
+    else:
+        result = plan_node(inner, parsed, context)
+        title = "Physical Plan" if statement.stage == "physical" else "Optimized Plan"
+        lines = explain_query(_query_of(result.plan), context.catalog)
+    desc = RelationDesc((Column(title, TEXT, False),))
+    return planned_statement(ExplainPlan(lines, title), context, desc)
+
+
+def _query_of(plan: Plan) -> Query:
+    match plan:
+        case SelectPlan(query=query) | InsertPlan(query=query) | MutatePlan(query=query):
+            return query
+        case CopyToPlan(query=query):
+            return query
+    raise SqlError(FEATURE_NOT_SUPPORTED, "EXPLAIN of this statement is not supported")
+
