@@ -7,7 +7,7 @@ ends what the old one asked for. What is in memory stays, as long as the instanc
 import asyncio
 import os
 from collections.abc import Callable
-from typing import Final, assert_never, cast, cast
+from typing import Final, assert_never, cast
 
 import structlog
 from prometheus_client import REGISTRY

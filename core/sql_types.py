@@ -109,7 +109,9 @@ ELEMENT_OIDS: Final = {info.array_oid: info.oid for info in _SCALARS if info.arr
     30: 26,
 }
 TYPES: Final = {info.oid: info for info in _SCALARS} | {
-    info.array_oid: TypeInfo(f"_{info.name}", f"{info.sql_name}[]", info.array_oid, 0, -1, "A", False)
+    info.array_oid: TypeInfo(
+        f"_{info.name}", f"{info.sql_name}[]", info.array_oid, 0, -1, "A", False
+    )
     for info in _SCALARS
     if info.array_oid
 }

@@ -32,8 +32,8 @@ from sql.functions import (
     local_name,
     undefined_function,
 )
-from sql.operators import operator_call
 from sql.macros import macro_body
+from sql.operators import operator_call
 from sql.pending import PendingRows, PendingWindow
 from sql.positions import position
 from sql.scope import Scope
@@ -41,7 +41,15 @@ from sql.subquery_planner import SubqueryPlanner
 
 _AGGREGATE: Final = FunctionKind.AGGREGATE
 _ORDERED_SET: Final = frozenset(
-    {"percentile_cont", "percentile_disc", "mode", "rank", "dense_rank", "percent_rank", "cume_dist"}
+    {
+        "percentile_cont",
+        "percentile_disc",
+        "mode",
+        "rank",
+        "dense_rank",
+        "percent_rank",
+        "cume_dist",
+    }
 )
 
 
@@ -76,9 +84,7 @@ class CallPlanner(SubqueryPlanner):
         """A call of a built-in function."""
         return self._call((name,), list(args), pos)
 
-    def _call(
-        self, name: ast.Name, args: list[Scalar], pos: int, variadic: bool = False
-    ) -> Scalar:
+    def _call(self, name: ast.Name, args: list[Scalar], pos: int, variadic: bool = False) -> Scalar:
         resolved = find(name, args, None, pos, variadic=variadic)
         if resolved is None:
             as_cast = self._as_cast(name, args, pos)
@@ -187,9 +193,7 @@ class CallPlanner(SubqueryPlanner):
                 position=node.pos + 1,
             )
         function, coerced, returns = resolve_aggregate(name, args, self.coercer, node.pos)
-        condition = (
-            None if node.filter is None else self._filter(inner, node.filter)
-        )
+        condition = None if node.filter is None else self._filter(inner, node.filter)
         if node.distinct and orders and not node.within_group:
             self._check_distinct_order(coerced, orders, order_nodes)
         return Aggregate(
@@ -226,9 +230,7 @@ class CallPlanner(SubqueryPlanner):
 
     # Window functions
 
-    def _window_call(
-        self, node: ast.FunctionCall, kinds: frozenset[FunctionKind]
-    ) -> Scalar:
+    def _window_call(self, node: ast.FunctionCall, kinds: frozenset[FunctionKind]) -> Scalar:
         windows = self.pending.windows
         if windows is None:
             nested = self.place == "window"
@@ -269,9 +271,7 @@ class CallPlanner(SubqueryPlanner):
 
     def _inside_window(self) -> "SubqueryPlanner":
         pending = self.pending
-        inside = type(pending)(
-            pending.indices, pending.subqueries, pending.aggregates, None, None
-        )
+        inside = type(pending)(pending.indices, pending.subqueries, pending.aggregates, None, None)
         return self.elsewhere(pending=inside, place="window")
 
     def _window_function(
@@ -295,9 +295,7 @@ class CallPlanner(SubqueryPlanner):
             return over
         base = self.window_definitions.get(over.name)
         if base is None:
-            raise SqlError(
-                "42704", f'window "{over.name}" does not exist', position=over.pos + 1
-            )
+            raise SqlError("42704", f'window "{over.name}" does not exist', position=over.pos + 1)
         base = self._named_window(base)
         return msgspec.structs.replace(
             over,
@@ -314,9 +312,7 @@ class CallPlanner(SubqueryPlanner):
 
     # Set-returning functions and macros
 
-    def _rows_call(
-        self, resolved: Resolved, args: tuple[Scalar, ...], pos: int
-    ) -> Scalar:
+    def _rows_call(self, resolved: Resolved, args: tuple[Scalar, ...], pos: int) -> Scalar:
         rows = self.pending.rows
         function = resolved.function
         if rows is None or not isinstance(function, Function):
@@ -336,9 +332,7 @@ class CallPlanner(SubqueryPlanner):
             )
         return ColumnRef(waiting.index, types[0])
 
-    def _macro(
-        self, function: CatalogFunction, args: tuple[Scalar, ...], pos: int
-    ) -> Scalar:
+    def _macro(self, function: CatalogFunction, args: tuple[Scalar, ...], pos: int) -> Scalar:
         """A catalog function: its body, planned with the arguments in place of `$1` …"""
         body = macro_body(function.body)
         context = self.context
@@ -359,7 +353,10 @@ class CallPlanner(SubqueryPlanner):
     def catalog_text(self, arg: Scalar, target: SqlType, pos: int) -> Scalar:
         """The name of the object that a `reg…` value means."""
         if arg.type.name == "regtype":
-            args = (self.coercer.coerce(arg, SqlType(26), CastContext.EXPLICIT), literal(None, INT4))
+            args = (
+                self.coercer.coerce(arg, SqlType(26), CastContext.EXPLICIT),
+                literal(None, INT4),
+            )
             name = self.call_named("format_type", args, pos)
         else:
             name = self.call_named(f"{arg.type.name}out", (arg,), pos)
@@ -437,16 +434,14 @@ class CallPlanner(SubqueryPlanner):
             )
         raise SqlError(
             WRONG_OBJECT_TYPE,
-            f'column notation .{field} applied to type {record.type.info.sql_name}, '
+            f"column notation .{field} applied to type {record.type.info.sql_name}, "
             "which is not a composite type",
             position=pos + 1,
         )
 
     def grouping_call(self, node: ast.GroupingCall) -> Scalar:
         """GROUPING(…), which only means something with several grouping sets."""
-        raise SqlError(
-            FEATURE_NOT_SUPPORTED, "GROUPING is not supported", position=node.pos + 1
-        )
+        raise SqlError(FEATURE_NOT_SUPPORTED, "GROUPING is not supported", position=node.pos + 1)
 
 
 def result_types(function: Function, resolved: Resolved) -> tuple[SqlType, ...]:
@@ -458,4 +453,3 @@ def result_types(function: Function, resolved: Resolved) -> tuple[SqlType, ...]:
         polymorphic = declared.info.category == "P" and declared.oid != 2249
         return (resolved.returns if polymorphic else declared,)
     return tuple(column.type for column in function.columns)
-

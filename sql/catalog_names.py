@@ -1,6 +1,12 @@
 """Constants that name catalog objects: `'t'::regclass`, `'int4'::regtype` and their kin."""
 
-from core.errors import INVALID_NAME, INVALID_SCHEMA_NAME, UNDEFINED_OBJECT, UNDEFINED_TABLE, SqlError
+from core.errors import (
+    INVALID_NAME,
+    INVALID_SCHEMA_NAME,
+    UNDEFINED_OBJECT,
+    UNDEFINED_TABLE,
+    SqlError,
+)
 from core.sql_types import SqlType
 from core.type_names import type_oid
 from expr.scalar import Literal, literal
@@ -36,9 +42,7 @@ def _oid(context: StatementContext, text: str, target: SqlType, pos: int) -> int
         case "regtype":
             oid = type_oid(text)
             if oid is None:
-                raise SqlError(
-                    UNDEFINED_OBJECT, f'type "{text}" does not exist', position=pos + 1
-                )
+                raise SqlError(UNDEFINED_OBJECT, f'type "{text}" does not exist', position=pos + 1)
             return oid
         case "regnamespace":
             schema = context.catalog.schema(session.database, name_parts(text, pos))
@@ -52,11 +56,10 @@ def _oid(context: StatementContext, text: str, target: SqlType, pos: int) -> int
             for role, oid in context.catalog.roles():
                 if role == name:
                     return oid
-            raise SqlError(
-                UNDEFINED_OBJECT, f'role "{text}" does not exist', position=pos + 1
-            )
+            raise SqlError(UNDEFINED_OBJECT, f'role "{text}" does not exist', position=pos + 1)
     raise SqlError(
-        "0A000", f"constants of type {target.info.sql_name} by name are not supported",
+        "0A000",
+        f"constants of type {target.info.sql_name} by name are not supported",
         position=pos + 1,
     )
 
@@ -77,4 +80,3 @@ def name_parts(text: str, pos: int) -> tuple[str, ...]:
     if not parts or len(tokens) % 2 == 1:
         raise SqlError(INVALID_NAME, "invalid name syntax", position=pos + 1)
     return tuple(parts)
-

@@ -144,9 +144,7 @@ class Coercer:
 
     def boolean(self, scalar: Scalar, construct: str, position: int | None) -> Scalar:
         """`scalar` as a condition. Raises SqlError 42804 naming the construct."""
-        result = self.try_coerce(
-            scalar, SqlType(16), CastContext.ASSIGNMENT, position
-        )
+        result = self.try_coerce(scalar, SqlType(16), CastContext.ASSIGNMENT, position)
         if result is None or (scalar.type.oid not in (16, _UNKNOWN_OID)):
             raise SqlError(
                 DATATYPE_MISMATCH,

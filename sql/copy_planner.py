@@ -89,9 +89,7 @@ def _copy_to(statement: ast.Copy, context: StatementContext) -> PlannedStatement
     return planned_statement(CopyToPlan(query, options), context)
 
 
-def _columns(
-    item: CatalogItem, columns: tuple[tuple[str, int], ...]
-) -> tuple[int, ...]:
+def _columns(item: CatalogItem, columns: tuple[tuple[str, int], ...]) -> tuple[int, ...]:
     names = item.desc.names
     if not columns:
         return tuple(range(len(names)))
@@ -124,9 +122,7 @@ def copy_options(
     if copy_format is CopyFormat.BINARY:
         for name in ("delimiter", "null"):
             if name in values:
-                raise SqlError(
-                    SYNTAX_ERROR, f"cannot specify {name.upper()} in BINARY mode"
-                )
+                raise SqlError(SYNTAX_ERROR, f"cannot specify {name.upper()} in BINARY mode")
     delimiter = _text(values, "delimiter", "," if is_csv else "\t")
     null = _text(values, "null", "" if is_csv else "\\N")
     quote = _text(values, "quote", '"')
@@ -190,14 +186,10 @@ def _format(values: dict[str, str | tuple[str, ...] | None]) -> CopyFormat:
     try:
         return CopyFormat(name)  # type: ignore[arg-type]
     except ValueError:
-        raise SqlError(
-            INVALID_PARAMETER_VALUE, f'COPY format "{name}" not recognized'
-        ) from None
+        raise SqlError(INVALID_PARAMETER_VALUE, f'COPY format "{name}" not recognized') from None
 
 
-def _text(
-    values: dict[str, str | tuple[str, ...] | None], name: str, default: str
-) -> str:
+def _text(values: dict[str, str | tuple[str, ...] | None], name: str, default: str) -> str:
     value = values.get(name, default)
     if not isinstance(value, str):
         raise SqlError(SYNTAX_ERROR, f"{name} requires a parameter")
@@ -250,9 +242,7 @@ def _check_characters(
     escape: str,
 ) -> None:
     if len(delimiter.encode()) != 1:
-        raise SqlError(
-            FEATURE_NOT_SUPPORTED, "COPY delimiter must be a single one-byte character"
-        )
+        raise SqlError(FEATURE_NOT_SUPPORTED, "COPY delimiter must be a single one-byte character")
     if delimiter in "\r\n":
         raise SqlError(
             INVALID_PARAMETER_VALUE, "COPY delimiter cannot be newline or carriage return"
@@ -264,14 +254,10 @@ def _check_characters(
         )
     if not is_csv:
         if delimiter in "\\.abcdefghijklmnopqrstuvwxyz0123456789":
-            raise SqlError(
-                INVALID_PARAMETER_VALUE, f'COPY delimiter cannot be "{delimiter}"'
-            )
+            raise SqlError(INVALID_PARAMETER_VALUE, f'COPY delimiter cannot be "{delimiter}"')
         for name in ("quote", "escape"):
             if name in values:
-                raise SqlError(
-                    FEATURE_NOT_SUPPORTED, f"COPY {name} available only in CSV mode"
-                )
+                raise SqlError(FEATURE_NOT_SUPPORTED, f"COPY {name} available only in CSV mode")
         return
     for word, value in (("quote", quote), ("escape", escape)):
         if len(value.encode()) != 1:
@@ -279,9 +265,7 @@ def _check_characters(
                 FEATURE_NOT_SUPPORTED, f"COPY {word} must be a single one-byte character"
             )
     if delimiter == quote:
-        raise SqlError(
-            INVALID_PARAMETER_VALUE, "COPY delimiter and quote must be different"
-        )
+        raise SqlError(INVALID_PARAMETER_VALUE, "COPY delimiter and quote must be different")
     if delimiter in null:
         raise SqlError(
             INVALID_PARAMETER_VALUE, "COPY delimiter must not appear in the NULL specification"

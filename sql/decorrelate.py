@@ -122,9 +122,7 @@ class Lowering:
                 return self._reduce(node, domain)
             case hir.Window():
                 return self._window(node, domain)
-            case hir.TopK(
-                input=source, group_key=key, order_by=orders, limit=limit, offset=offset
-            ):
+            case hir.TopK(input=source, group_key=key, order_by=orders, limit=limit, offset=offset):
                 width = domain.width
                 return mir.TopK(
                     self.lower(source, domain),
@@ -197,9 +195,7 @@ class Lowering:
         right_width = len(types_of(node.right))
 
         def exchange(ref: ColumnRef) -> Scalar:
-            moved = (
-                ref.index + right_width if ref.index < left_width else ref.index - left_width
-            )
+            moved = ref.index + right_width if ref.index < left_width else ref.index - left_width
             return ColumnRef(moved, ref.type)
 
         on = tuple(map_columns(test, exchange) for test in node.on)
@@ -263,9 +259,7 @@ class Lowering:
             )
             on = [*on, Call("is_not_false(bool)", (equal,), equal.type)]
         keys, residual = split_keys(on, split)
-        return mir.OuterJoin(
-            kind, left, right, (*_right_based(pairs, split), *keys), residual
-        )
+        return mir.OuterJoin(kind, left, right, (*_right_based(pairs, split), *keys), residual)
 
     def _domain_pairs(self, domain: Domain, right_start: int) -> list[tuple[Scalar, Scalar]]:
         """Equality of the domain's columns on both sides, nulls being equal."""
@@ -293,9 +287,7 @@ class Lowering:
             real = _shift_within(scalar, domain)
             if isinstance(real, ColumnRef):
                 places[variable] = real.index
-            elif isinstance(real, Literal) or (
-                isinstance(real, Parameter) and real.index > 0
-            ):
+            elif isinstance(real, Literal) or (isinstance(real, Parameter) and real.index > 0):
                 constants[variable] = real
             else:
                 places[variable] = input_width + len(extra)
@@ -466,9 +458,7 @@ class Lowering:
             )
         if kind not in (ApplyKind.SEMI, ApplyKind.ANTI):
             first = split + inner.width
-            joined = mir.Project(
-                joined, (*range(split), *range(first, first + len(types_of(sub))))
-            )
+            joined = mir.Project(joined, (*range(split), *range(first, first + len(types_of(sub)))))
         return mir.Let(let_id, source, joined)
 
     # Grouping
@@ -490,9 +480,7 @@ class Lowering:
         ):
             ref = ColumnRef(index, sql_type)
             pairs.extend(null_safe_pairs(ref, ref, nullable))
-        joined = mir.OuterJoin(
-            mir.JoinKind.LEFT, domain.relation, reduced, tuple(pairs), None
-        )
+        joined = mir.OuterJoin(mir.JoinKind.LEFT, domain.relation, reduced, tuple(pairs), None)
         return _with_defaults(joined, width, aggregates)
 
     def _window(self, node: hir.Window, domain: Domain) -> Relation:
@@ -683,9 +671,7 @@ def _right_based(
     return tuple((left, shift_columns(right, -split)) for left, right in pairs)
 
 
-def null_safe_pairs(
-    left: Scalar, right: Scalar, nullable: bool
-) -> list[tuple[Scalar, Scalar]]:
+def null_safe_pairs(left: Scalar, right: Scalar, nullable: bool) -> list[tuple[Scalar, Scalar]]:
     """Key pairs under which two columns match when they are not distinct."""
     if not nullable:
         return [(left, right)]
@@ -719,9 +705,9 @@ def _filtered_join(
     extra = [
         map_columns(
             test,
-            lambda ref: ref
-            if ref.index < split
-            else ColumnRef(split + kept[ref.index - split], ref.type),
+            lambda ref: (
+                ref if ref.index < split else ColumnRef(split + kept[ref.index - split], ref.type)
+            ),
         )
         for test in on
     ]
@@ -736,9 +722,7 @@ def _filtered_join(
     return mir.Project(joined, (*range(split), *(split + index for index in outputs)))
 
 
-def _merge_domain(
-    joined: Relation, domain: Domain, left_width: int, right_width: int
-) -> Relation:
+def _merge_domain(joined: Relation, domain: Domain, left_width: int, right_width: int) -> Relation:
     """A full join may have the domain's columns from either side."""
     width = domain.width
     right_start = width + left_width
@@ -761,9 +745,7 @@ def _merge_domain(
 # Aggregates over nothing
 
 
-def _with_defaults(
-    joined: Relation, width: int, aggregates: tuple[Aggregate, ...]
-) -> Relation:
+def _with_defaults(joined: Relation, width: int, aggregates: tuple[Aggregate, ...]) -> Relation:
     """domain ++ (domain ++ aggregates, maybe null) as domain ++ aggregates: counts become 0."""
     first = width * 2
     outputs = list(range(width))
@@ -772,9 +754,7 @@ def _with_defaults(
     for index, aggregate in enumerate(aggregates):
         if aggregate.function.startswith("count("):
             mapped.append(
-                intrinsics.or_else(
-                    ColumnRef(first + index, aggregate.type), literal(0, INT8)
-                )
+                intrinsics.or_else(ColumnRef(first + index, aggregate.type), literal(0, INT8))
             )
             outputs.append(total + len(mapped) - 1)
         else:
@@ -841,9 +821,6 @@ def _substitute_variables(node: Hir, constants: dict[int, Scalar]) -> Hir:
         node,
         lambda scalar: _rewrite(
             scalar,
-            lambda part: constants.get(part.index, part)
-            if isinstance(part, Parameter)
-            else part,
+            lambda part: constants.get(part.index, part) if isinstance(part, Parameter) else part,
         ),
     )
-

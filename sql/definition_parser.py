@@ -165,7 +165,7 @@ class DefinitionParser(SessionParser):
             self.name()
         word = self.accept_word("primary", "unique", "check", "foreign", "exclude")
         if word is None:
-            if self.at_word("like") :
+            if self.at_word("like"):
                 return self._like_clause()
             return None
         if word in ("primary", "foreign"):

@@ -127,9 +127,7 @@ def _new_item_name(
         return QualifiedName(None, TEMPORARY_SCHEMA, name[-1])
     schema = _schema_for(name, pos, context)
     if schema.database is None:
-        raise SqlError(
-            "42501", f'permission denied for schema {schema.schema}', position=pos + 1
-        )
+        raise SqlError("42501", f"permission denied for schema {schema.schema}", position=pos + 1)
     return QualifiedName(schema.database, schema.schema, name[-1])
 
 
@@ -192,9 +190,7 @@ def _create_table(
     return PlannedStatement(plan, context.parameters.final(), None)
 
 
-def _table_as(
-    statement: ast.CreateTable, context: StatementContext
-) -> tuple[Query, RelationDesc]:
+def _table_as(statement: ast.CreateTable, context: StatementContext) -> tuple[Query, RelationDesc]:
     assert statement.as_query is not None
     queries = QueryPlanner(context)
     query = finish(queries.plan_query(statement.as_query, Scope()), context)
@@ -218,9 +214,7 @@ def _table_columns(
     statement: ast.CreateTable, context: StatementContext
 ) -> tuple[RelationDesc, tuple[str | None, ...]]:
     if len(statement.columns) > limits.MAX_COLUMNS:
-        raise SqlError(
-            TOO_MANY_COLUMNS, f"tables can have at most {limits.MAX_COLUMNS} columns"
-        )
+        raise SqlError(TOO_MANY_COLUMNS, f"tables can have at most {limits.MAX_COLUMNS} columns")
     _check_names([column.name for column in statement.columns])
     columns = []
     defaults: list[str | None] = []
@@ -270,9 +264,7 @@ def _default(
             position=position(definition.default),
         )
     try:
-        assign(
-            context.coercer, scalar, column.type, column.name, position(definition.default)
-        )
+        assign(context.coercer, scalar, column.type, column.name, position(definition.default))
     except SqlError as error:
         if error.sqlstate != "42804":
             raise
@@ -388,14 +380,12 @@ def _drop_schemas(statement: ast.Drop, context: StatementContext) -> DropPlan:
             missing.append(parts[-1])
         elif found.database is None:
             raise SqlError(
-                "2BP01", f"cannot drop schema {found.schema} because it is required by the "
-                "database system"
+                "2BP01",
+                f"cannot drop schema {found.schema} because it is required by the database system",
             )
         else:
             schemas.append(found)
-    return DropPlan(
-        ObjectKind.SCHEMA, (), tuple(schemas), (), tuple(missing), statement.cascade
-    )
+    return DropPlan(ObjectKind.SCHEMA, (), tuple(schemas), (), tuple(missing), statement.cascade)
 
 
 def _drop_items(statement: ast.Drop, context: StatementContext) -> DropPlan:
@@ -424,9 +414,7 @@ def _existing_item(
         if if_exists:
             return None
         if len(parts) > 1 and context.catalog.schema(session.database, parts[:-1]) is None:
-            raise SqlError(
-                INVALID_SCHEMA_NAME, f'schema "{".".join(parts[:-1])}" does not exist'
-            )
+            raise SqlError(INVALID_SCHEMA_NAME, f'schema "{".".join(parts[:-1])}" does not exist')
         word = "relation" if kind not in (ObjectKind.TABLE, ObjectKind.VIEW) else kind.value
         raise SqlError(UNDEFINED_TABLE, f'{word} "{".".join(parts)}" does not exist')
     if item.kind is not item_kind:
@@ -434,13 +422,9 @@ def _existing_item(
             ItemKind.VIEW: "Use DROP VIEW to remove a view.",
             ItemKind.TABLE: "Use DROP TABLE to remove a table.",
         }.get(item.kind)
-        raise SqlError(
-            WRONG_OBJECT_TYPE, f'"{item.name.item}" is not a {kind.value}', hint=hint
-        )
+        raise SqlError(WRONG_OBJECT_TYPE, f'"{item.name.item}" is not a {kind.value}', hint=hint)
     if item.is_system:
-        raise SqlError(
-            "42501", f"permission denied: \"{item.name.item}\" is a system catalog"
-        )
+        raise SqlError("42501", f'permission denied: "{item.name.item}" is a system catalog')
     return item
 
 
@@ -464,15 +448,11 @@ def _alter_rename(
         case "schema":
             schema = context.catalog.schema(context.session.database, statement.name)
             if schema is None or schema.database is None:
-                raise SqlError(
-                    INVALID_SCHEMA_NAME, f'schema "{statement.name[-1]}" does not exist'
-                )
+                raise SqlError(INVALID_SCHEMA_NAME, f'schema "{statement.name[-1]}" does not exist')
             return _plain(RenamePlan(ObjectKind.SCHEMA, None, schema, None, new_name))
         case "database":
             _check_database(statement.name[-1], context)
-            return _plain(
-                RenamePlan(ObjectKind.DATABASE, None, None, statement.name[-1], new_name)
-            )
+            return _plain(RenamePlan(ObjectKind.DATABASE, None, None, statement.name[-1], new_name))
         case "role":
             _check_role(statement.name[-1], context)
             return _plain(RenamePlan(ObjectKind.ROLE, None, None, statement.name[-1], new_name))
@@ -497,9 +477,7 @@ def _renamed_item(
 def _missing(statement: ast.AlterRename) -> PlannedStatement:
     name = ".".join(statement.name)
     return _plain(
-        NoOpPlan(
-            f"ALTER {statement.kind.upper()}", f'relation "{name}" does not exist, skipping'
-        )
+        NoOpPlan(f"ALTER {statement.kind.upper()}", f'relation "{name}" does not exist, skipping')
     )
 
 
@@ -528,9 +506,7 @@ def _alter_tolerated(
         return _plain(NoOpPlan(tag, _CONSTRAINT_NOTICE))
     if action.startswith(("set (", "reset (", "cluster ", "replica ")):
         return _plain(NoOpPlan(tag))
-    raise SqlError(
-        FEATURE_NOT_SUPPORTED, f"{tag} {action.upper().strip()} is not supported"
-    )
+    raise SqlError(FEATURE_NOT_SUPPORTED, f"{tag} {action.upper().strip()} is not supported")
 
 
 _Planner = Callable[[ast.Statement, ParsedStatement, StatementContext], PlannedStatement]

@@ -26,7 +26,9 @@ def create_table_sql(
     """The CREATE TABLE that makes a table of these columns."""
     columns = []
     for column, default in zip(desc.columns, defaults, strict=True):
-        text = f"{quote_identifier(column.name)} {format_type(column.type.oid, column.type.modifier)}"
+        text = (
+            f"{quote_identifier(column.name)} {format_type(column.type.oid, column.type.modifier)}"
+        )
         if not column.nullable:
             text += " NOT NULL"
         if default is not None:

@@ -7,8 +7,8 @@ and a bigint are, a date and a timestamp are not until the date is cast.
 from typing import Final
 
 from core.sql_types import FLOAT4, FLOAT8, INT2, INT4, INT8, NUMERIC, SqlType
-from expr.registry import CastContext
 from expr.casting import cast_scalar
+from expr.registry import CastContext
 from expr.scalar import Call, Scalar
 
 _INTEGERS: Final = frozenset({INT2.oid, INT4.oid, INT8.oid})
@@ -42,9 +42,7 @@ def equality_pair(scalar: Scalar) -> tuple[Scalar, Scalar] | None:
     return None
 
 
-def _cast_both(
-    left: Scalar, right: Scalar, target: SqlType
-) -> tuple[Scalar, Scalar] | None:
+def _cast_both(left: Scalar, right: Scalar, target: SqlType) -> tuple[Scalar, Scalar] | None:
     sides = [
         side if side.type.oid == target.oid else cast_scalar(side, target, CastContext.EXPLICIT)
         for side in (left, right)

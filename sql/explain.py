@@ -186,10 +186,14 @@ def _aggregate(aggregate: Aggregate) -> str:
     args = _scalars(aggregate.args) if aggregate.args else "*"
     order = ""
     if aggregate.order_by:
-        order = " order_by=[" + ", ".join(
-            f"{scalar_text(o.scalar)} {'desc' if o.descending else 'asc'}"
-            for o in aggregate.order_by
-        ) + "]"
+        order = (
+            " order_by=["
+            + ", ".join(
+                f"{scalar_text(o.scalar)} {'desc' if o.descending else 'asc'}"
+                for o in aggregate.order_by
+            )
+            + "]"
+        )
     condition = "" if aggregate.filter is None else f" filter={scalar_text(aggregate.filter)}"
     return f"{_call_name(aggregate.function)}({distinct}{args}){order}{condition}"
 

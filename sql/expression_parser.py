@@ -502,8 +502,10 @@ class ExpressionParser(TypeParser):
     def _after_call_name(self, name: ast.Name, token: Token) -> ast.Expression:
         mark = self.index
         call = self.call_arguments(name, token)
-        if self.token.kind == "s" and not call.is_star and all(
-            isinstance(arg, ast.NumberLiteral) for arg in call.args
+        if (
+            self.token.kind == "s"
+            and not call.is_star
+            and all(isinstance(arg, ast.NumberLiteral) for arg in call.args)
         ):
             self.seek(mark - 1 if len(name) == 1 else mark - (2 * len(name) - 1))
             return self._typed_literal()

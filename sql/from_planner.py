@@ -259,9 +259,7 @@ class FromPlanner(PlannerBase):
         entry = TableEntry(label, tuple(columns))
         return FromResult(relation, len(columns), tuple(columns), (entry,))
 
-    def _typed(
-        self, relation: Hir, alias: ast.Alias, types: tuple[SqlType, ...]
-    ) -> Hir:
+    def _typed(self, relation: Hir, alias: ast.Alias, types: tuple[SqlType, ...]) -> Hir:
         wanted = [resolve_type(name) for name in alias.column_types]
         if len(wanted) != len(types):
             raise SqlError(FEATURE_NOT_SUPPORTED, "a column definition list is not supported here")
@@ -270,9 +268,7 @@ class FromPlanner(PlannerBase):
             for i, (have, want) in enumerate(zip(types, wanted, strict=True))
         )
         width = len(types)
-        return hir.Project(
-            hir.Map(relation, scalars), tuple(range(width, width + len(scalars)))
-        )
+        return hir.Project(hir.Map(relation, scalars), tuple(range(width, width + len(scalars))))
 
     def _calls(
         self, node: ast.Expression, planner: ScalarPlanner, item: ast.FunctionReference
@@ -453,9 +449,7 @@ class FromPlanner(PlannerBase):
             a = _using_column(left.columns, name, "left", item.pos)
             b = _using_column(columns, name, "right", item.pos)
             try:
-                on.append(
-                    operator_call(self.context.coercer, "=", (a.scalar, b.scalar), item.pos)
-                )
+                on.append(operator_call(self.context.coercer, "=", (a.scalar, b.scalar), item.pos))
                 sides = self.context.coercer.unify(
                     [a.scalar, b.scalar], "JOIN/USING", [item.pos + 1, item.pos + 1]
                 )
@@ -470,9 +464,7 @@ class FromPlanner(PlannerBase):
         all_tables = left.tables + tables
         if item.using_alias is not None:
             all_tables += (TableEntry(item.using_alias, tuple(merged)),)
-        return FromResult(
-            joined, left.width + right.width, (*merged, *rest), all_tables
-        )
+        return FromResult(joined, left.width + right.width, (*merged, *rest), all_tables)
 
     def _join_alias(self, item: ast.JoinReference, result: FromResult) -> FromResult:
         alias = item.alias
@@ -491,9 +483,7 @@ class FromPlanner(PlannerBase):
             )
             for i, c in enumerate(result.columns)
         )
-        return FromResult(
-            result.hir, result.width, columns, (TableEntry(alias.name, columns),)
-        )
+        return FromResult(result.hir, result.width, columns, (TableEntry(alias.name, columns),))
 
 
 @dataclass(frozen=True, slots=True)
@@ -508,9 +498,7 @@ class _RowsCall:
     sub: Hir | None = None
     bindings: tuple[hir.Binding, ...] = ()
 
-    def build(
-        self, base: Hir, width: int, *, ordinality: bool
-    ) -> tuple[Hir, list[str]]:
+    def build(self, base: Hir, width: int, *, ordinality: bool) -> tuple[Hir, list[str]]:
         """The rows of the call over `base`, whose `width` columns are dropped."""
         if self.sub is not None:
             applied: Hir = hir.Apply(ApplyKind.CROSS, base, self.bindings, self.sub)
@@ -627,6 +615,7 @@ def _join_relation(
 
 def _right_join(left: FromResult, right: FromResult, on: tuple[Scalar, ...]) -> Hir:
     """A right join is a left join with its sides, and then its columns, exchanged."""
+
     def exchange(ref: ColumnRef) -> Scalar:
         index = ref.index
         moved = index + right.width if index < left.width else index - left.width
@@ -638,9 +627,7 @@ def _right_join(left: FromResult, right: FromResult, on: tuple[Scalar, ...]) -> 
     return hir.Project(joined, order)
 
 
-def _using_column(
-    columns: tuple[ScopeColumn, ...], name: str, side: str, pos: int
-) -> ScopeColumn:
+def _using_column(columns: tuple[ScopeColumn, ...], name: str, side: str, pos: int) -> ScopeColumn:
     found = [column for column in columns if column.name == name]
     if not found:
         raise SqlError(

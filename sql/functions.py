@@ -90,9 +90,7 @@ def resolve(
     return Resolved(function, args, returns)
 
 
-def _candidate(
-    key: int, function: AnyFunction, count: int, variadic: bool
-) -> Candidate | None:
+def _candidate(key: int, function: AnyFunction, count: int, variadic: bool) -> Candidate | None:
     if not isinstance(function, Function):
         return Candidate(key, function.parameters) if len(function.parameters) == count else None
     args = function.args

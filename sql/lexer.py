@@ -42,9 +42,7 @@ _PATTERN: Final = re.compile(
 _SPACE: Final = re.compile(r"[ \t\n\r\f\v]+")
 _WORD: Final = re.compile(r"[A-Za-z_\x80-\U0010ffff][A-Za-z0-9_$\x80-\U0010ffff]*")
 _HEX_INTEGER: Final = re.compile(r"0[xXoObB][0-9A-Fa-f_]+")
-_DOLLAR_TAG: Final = re.compile(
-    r"\$(?:[A-Za-z_\x80-\U0010ffff][A-Za-z0-9_\x80-\U0010ffff]*)?\$"
-)
+_DOLLAR_TAG: Final = re.compile(r"\$(?:[A-Za-z_\x80-\U0010ffff][A-Za-z0-9_\x80-\U0010ffff]*)?\$")
 _CONTINUATION: Final = re.compile(r"(?:[ \t\f\v]|--[^\n\r]*)*[\n\r](?:[ \t\f\v\n\r]|--[^\n\r]*)*'")
 _COMMENT_EDGE: Final = re.compile(r"/\*|\*/")
 _SPECIAL_OPERATOR_CHARACTERS: Final = frozenset("~!@#%^&|`?")
@@ -178,7 +176,7 @@ def _number(text: str, start: int, end: int, append: Callable[[Token], None]) ->
     if rest is not None:
         raise SqlError(
             SYNTAX_ERROR,
-            f'trailing junk after numeric literal at or near "{text[start:rest.end()]}"',
+            f'trailing junk after numeric literal at or near "{text[start : rest.end()]}"',
             position=start + 1,
         )
     append(Token("n", text[start:end], start, end))
@@ -194,7 +192,7 @@ def _based_integer(digits: str, text: str, start: int) -> int:
     except ValueError:
         raise SqlError(
             SYNTAX_ERROR,
-            f'invalid integer at or near "{text[start:start + len(digits)]}"',
+            f'invalid integer at or near "{text[start : start + len(digits)]}"',
             position=start + 1,
         ) from None
 
@@ -295,7 +293,9 @@ def _resolve_escapes(body: str, start: int) -> str:
 
 
 def _pair_quotes(body: str) -> str:
-    return re.sub(r"\\.|''", lambda m: "'" if m.group() == "''" else m.group(), body, flags=re.S)
+    return re.sub(
+        r"\\.|''", lambda m: "'" if m.group() == "''" else m.group(), body, flags=re.DOTALL
+    )
 
 
 def _decode(raw: bytes, start: int) -> str:
@@ -303,14 +303,14 @@ def _decode(raw: bytes, start: int) -> str:
         text = raw.decode()
     except UnicodeDecodeError:
         try:
-            return raw.decode("utf-8", "surrogatepass").encode("utf-16", "surrogatepass").decode(
-                "utf-16"
+            return (
+                raw.decode("utf-8", "surrogatepass")
+                .encode("utf-16", "surrogatepass")
+                .decode("utf-16")
             )
         except UnicodeDecodeError as error:
             bad = " ".join(f"0x{byte:02x}" for byte in raw[error.start : error.start + 1])
-            raise SqlError(
-                "22021", f'invalid byte sequence for encoding "UTF8": {bad}'
-            ) from None
+            raise SqlError("22021", f'invalid byte sequence for encoding "UTF8": {bad}') from None
     if "\x00" in text:
         raise SqlError("22021", 'invalid byte sequence for encoding "UTF8": 0x00')
     return text
@@ -331,9 +331,7 @@ def _unicode_escapes(value: str, start: int) -> str:
     try:
         return result.encode("utf-16", "surrogatepass").decode("utf-16")
     except UnicodeDecodeError:
-        raise SqlError(
-            SYNTAX_ERROR, "invalid Unicode surrogate pair", position=start + 1
-        ) from None
+        raise SqlError(SYNTAX_ERROR, "invalid Unicode surrogate pair", position=start + 1) from None
 
 
 def _quoted_identifier(text: str, start: int) -> tuple[int, Token]:
@@ -358,4 +356,3 @@ def _unterminated(text: str, start: int, what: str) -> SqlError:
     return SqlError(
         SYNTAX_ERROR, f'unterminated {what} at or near "{text[start:]}"', position=start + 1
     )
-

@@ -82,7 +82,7 @@ def target_table(
             raise _system_table(item)
         raise SqlError(
             WRONG_OBJECT_TYPE,
-            f'cannot {words.get(verb, verb)} {item.kind.value.replace("-", " ")} '
+            f"cannot {words.get(verb, verb)} {item.kind.value.replace('-', ' ')} "
             f'"{item.name.item}"',
         )
     if item.is_system:
@@ -106,9 +106,7 @@ def default_of(item: CatalogItem, index: int, context: StatementContext) -> Scal
     queries = QueryPlanner(context)
     planner = queries.scalars(Scope(), Pending(queries.indices), "DEFAULT expressions")
     scalar = planner.plan(parse_expression(text))
-    return assign(
-        context.coercer, scalar, wanted, item.desc.columns[index].name, None
-    )
+    return assign(context.coercer, scalar, wanted, item.desc.columns[index].name, None)
 
 
 def assign(
@@ -168,9 +166,7 @@ def _insert_places(item: CatalogItem, statement: ast.Insert) -> list[int]:
             )
         index = names.index(name)
         if index in places:
-            raise SqlError(
-                "42701", f'column "{name}" specified more than once', position=pos + 1
-            )
+            raise SqlError("42701", f'column "{name}" specified more than once', position=pos + 1)
         places.append(index)
     return places
 
@@ -185,7 +181,9 @@ def _insert_rows(
         return hir.Map(hir.UNIT, defaults)
     body = statement.query.body
     plain = not (
-        statement.query.order_by or statement.query.limit or statement.query.offset
+        statement.query.order_by
+        or statement.query.limit
+        or statement.query.offset
         or statement.query.with_
     )
     if isinstance(body, ast.Values) and plain:
@@ -194,13 +192,9 @@ def _insert_rows(
     _check_width(len(planned.columns), places, statement, inner_position(statement.query))
     del places[len(planned.columns) :]
     nodes = _item_positions(statement.query, len(planned.columns))
-    scalars: list[Scalar] = [
-        default_of(target.item, i, context) for i in range(len(columns))
-    ]
+    scalars: list[Scalar] = [default_of(target.item, i, context) for i in range(len(columns))]
     relation = queries.as_relation(
-        PlannedQuery(
-            planned.hir, planned.columns, planned.order_by, planned.limit, planned.offset
-        )
+        PlannedQuery(planned.hir, planned.columns, planned.order_by, planned.limit, planned.offset)
     )
     for index, place in enumerate(places):
         column = planned.columns[index]
@@ -227,9 +221,7 @@ def inner_position(query: ast.Query) -> int | None:
     return None
 
 
-def _check_width(
-    given: int, places: list[int], statement: ast.Insert, pos: int | None
-) -> None:
+def _check_width(given: int, places: list[int], statement: ast.Insert, pos: int | None) -> None:
     if given > len(places):
         raise SqlError(
             SYNTAX_ERROR, "INSERT has more expressions than target columns", position=pos
@@ -425,9 +417,7 @@ def plan_update(
     relation, _ = attach_subqueries(level.relation, level.width, pending, substitution)
     columns = target.item.desc.columns
     scalars = [ColumnRef(i, c.type) for i, c in enumerate(columns)]
-    updated = [
-        substitution.apply(new[i]) if i in new else ref for i, ref in enumerate(scalars)
-    ]
+    updated = [substitution.apply(new[i]) if i in new else ref for i, ref in enumerate(scalars)]
     relation = _project_all(relation, [*scalars, *updated])
     if statement.from_:
         relation = _first_match(relation, width)
@@ -552,4 +542,3 @@ def plan_truncate(
     target = target_table(queries, name, pos, "truncate")
     relation = queries.item_relation(target.item).hir
     return _mutation(queries, target, relation, (), is_update=False)
-

@@ -111,11 +111,7 @@ def _consistent(declared: Sequence[SqlType], actual: Sequence[SqlType]) -> bool:
 def _without_spread_duplicates(candidates: list[Candidate]) -> list[Candidate]:
     """Drop variadic candidates whose spread arguments another candidate has in full."""
     plain = {tuple(t.oid for t in c.args) for c in candidates if not c.is_variadic}
-    return [
-        c
-        for c in candidates
-        if not (c.is_variadic and tuple(t.oid for t in c.args) in plain)
-    ]
+    return [c for c in candidates if not (c.is_variadic and tuple(t.oid for t in c.args) in plain)]
 
 
 def _best(candidates: list[Candidate], oids: tuple[int, ...]) -> Candidate:
@@ -147,9 +143,7 @@ def _best(candidates: list[Candidate], oids: tuple[int, ...]) -> Candidate:
     return _by_common_known_type(candidates, oids, known)
 
 
-def _by_unknown_categories(
-    candidates: list[Candidate], oids: tuple[int, ...]
-) -> list[Candidate]:
+def _by_unknown_categories(candidates: list[Candidate], oids: tuple[int, ...]) -> list[Candidate]:
     slots: dict[int, tuple[str, bool]] = {}
     for index, oid in enumerate(oids):
         if oid != _UNKNOWN:
@@ -168,8 +162,7 @@ def _by_unknown_categories(
         c
         for c in candidates
         if all(
-            c.args[i].info.category == category
-            and (not has_preferred or c.args[i].info.preferred)
+            c.args[i].info.category == category and (not has_preferred or c.args[i].info.preferred)
             for i, (category, has_preferred) in slots.items()
         )
     ]
@@ -227,8 +220,7 @@ def _element_type(declared: Sequence[SqlType], actual: Sequence[SqlType]) -> Sql
             found = have.element
             if found is None:
                 raise _mismatch(
-                    "argument declared anyarray is not an array but type "
-                    + have.info.sql_name
+                    "argument declared anyarray is not an array but type " + have.info.sql_name
                 )
         elif have.oid in _VECTORS and want.oid == ANYNONARRAY.oid:
             raise _mismatch("type matched to anynonarray is an array type")

@@ -66,9 +66,7 @@ def check_limits(text: str) -> None:
     tokenize(_bounded(text))
 
 
-def parse_statements(
-    text: str, *, deadline: float | None = None
-) -> tuple[ParsedStatement, ...]:
+def parse_statements(text: str, *, deadline: float | None = None) -> tuple[ParsedStatement, ...]:
     """The statements of `text`, empty ones left out. Raises SqlError (42601, 54000, 54001).
 
     Past `deadline` (of `time.monotonic`) it raises 57014.

@@ -13,8 +13,8 @@ from core.sql_types import SqlType
 from expr.relation import Aggregate, ScalarOrder, WindowFunction
 from expr.scalar import ColumnRef, Scalar, children, with_children
 from sql.hir import Apply, ApplyKind, Binding, Hir, types_of
-from sql.syntax import WindowSpecification
 from sql.scope import VIRTUAL, map_columns
+from sql.syntax import WindowSpecification
 
 
 @dataclass(frozen=True, slots=True)

@@ -191,9 +191,7 @@ class QueryParser(SpecialCallParser):
             self.advance()
             all_rows = self.accept_word("all", "distinct") == "all"
             right = self._body(found)
-            left = ast.SetOperation(
-                token.value, all_rows, _side(left), _side(right), token.start
-            )
+            left = ast.SetOperation(token.value, all_rows, _side(left), _side(right), token.start)
 
     def _simple_body(self) -> ast.QueryBody:
         token = self.token

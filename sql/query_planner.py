@@ -94,9 +94,7 @@ class QueryPlanner(SelectPlanner, ViewPlanner):
                 )
             for index, name in enumerate(table.columns):
                 columns[index] = OutputColumn(name, columns[index].type, columns[index].nullable)
-            self.common_tables[table.name] = CommonTable(
-                self.as_relation(planned), tuple(columns)
-            )
+            self.common_tables[table.name] = CommonTable(self.as_relation(planned), tuple(columns))
 
     def _plan_body(self, query: ast.Query, scope: Scope) -> PlannedQuery:
         body = query.body
@@ -164,8 +162,7 @@ class QueryPlanner(SelectPlanner, ViewPlanner):
         if coerced is None:
             raise SqlError(
                 "42804",
-                f"argument of {word} must be type bigint, not type "
-                f"{scalar.type.info.sql_name}",
+                f"argument of {word} must be type bigint, not type {scalar.type.info.sql_name}",
                 position=position(node),
             )
         return fold(coerced, self.context.session.context)
@@ -213,8 +210,7 @@ class QueryPlanner(SelectPlanner, ViewPlanner):
         mapped = hir.Map(planned.hir, tuple(changed.values()))
         outputs = tuple(places.get(index, index) for index in range(width))
         columns = tuple(
-            OutputColumn(c.name, t, c.nullable)
-            for c, t in zip(planned.columns, types, strict=True)
+            OutputColumn(c.name, t, c.nullable) for c, t in zip(planned.columns, types, strict=True)
         )
         return PlannedQuery(
             hir.Project(mapped, outputs), columns, planned.order_by, planned.limit, planned.offset
@@ -344,9 +340,7 @@ class QueryPlanner(SelectPlanner, ViewPlanner):
         relation = hir.Map(planned.hir, tuple(extra)) if extra else planned.hir
         return PlannedQuery(relation, planned.columns, tuple(orders))
 
-    def _order_scalar(
-        self, item: ast.OrderItem, planned: PlannedQuery, scope: Scope
-    ) -> Scalar:
+    def _order_scalar(self, item: ast.OrderItem, planned: PlannedQuery, scope: Scope) -> Scalar:
         columns = tuple(
             ScopeColumn(c.name, ColumnRef(i, c.type)) for i, c in enumerate(planned.columns)
         )
@@ -362,21 +356,15 @@ def _constant_count(scalar: Scalar | None, word: str) -> int | None:
     if scalar is None:
         return None
     if not isinstance(scalar, Literal):
-        raise SqlError(
-            FEATURE_NOT_SUPPORTED, f"{word} in a subquery must be a constant"
-        )
+        raise SqlError(FEATURE_NOT_SUPPORTED, f"{word} in a subquery must be a constant")
     count: int = scalar.value
     return count
 
 
-def _set_order_error(
-    item: ast.OrderItem, columns: tuple[OutputColumn, ...]
-) -> SqlError:
+def _set_order_error(item: ast.OrderItem, columns: tuple[OutputColumn, ...]) -> SqlError:
     node = item.expression
     if isinstance(node, ast.ColumnName) and len(node.parts) == 1:
-        return SqlError(
-            "42703", f'column "{node.parts[0]}" does not exist', position=node.pos + 1
-        )
+        return SqlError("42703", f'column "{node.parts[0]}" does not exist', position=node.pos + 1)
     return SqlError(
         FEATURE_NOT_SUPPORTED,
         "invalid UNION/INTERSECT/EXCEPT ORDER BY clause",
@@ -413,9 +401,7 @@ def _combined_distinct(operator: str, left: Hir, right: Hir) -> Hir:
     """EXCEPT and INTERSECT by groups, so that rows are equal as SQL has it."""
     types = types_of(left)
     width = len(types)
-    marked = hir.Union(
-        (hir.Map(left, (intrinsics.TRUE,)), hir.Map(right, (intrinsics.FALSE,)))
-    )
+    marked = hir.Union((hir.Map(left, (intrinsics.TRUE,)), hir.Map(right, (intrinsics.FALSE,))))
     keys = tuple(ColumnRef(index, t) for index, t in enumerate(types))
     is_left = ColumnRef(width, BOOL)
     aggregates = (

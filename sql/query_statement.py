@@ -135,4 +135,3 @@ def _query_of(plan: Plan) -> Query:
         case CopyToPlan(query=query):
             return query
     raise SqlError(FEATURE_NOT_SUPPORTED, "EXPLAIN of this statement is not supported")
-

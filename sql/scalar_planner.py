@@ -14,7 +14,7 @@ from core.errors import (
     UNDEFINED_PARAMETER,
     SqlError,
 )
-from core.sql_types import BOOL, INT4, INT8, NUMERIC, RECORD, TEXT, UNKNOWN, SqlType
+from core.sql_types import INT4, RECORD, TEXT, UNKNOWN, SqlType
 from expr.registry import CastContext
 from expr.scalar import Call, Case, Coalesce, Literal, Scalar, literal
 from sql import intrinsics
@@ -86,9 +86,7 @@ class ScalarPlanner(CallPlanner):
 
     def _star(self, node: ast.Star) -> Scalar:
         if not node.qualifier:
-            raise SqlError(
-                SYNTAX_ERROR, 'syntax error at or near "*"', position=node.pos + 1
-            )
+            raise SqlError(SYNTAX_ERROR, 'syntax error at or near "*"', position=node.pos + 1)
         entry = self.scope.table(node.qualifier, node.pos)
         if entry is None:
             raise missing_table(node.qualifier, node.pos)
@@ -285,9 +283,7 @@ class ScalarPlanner(CallPlanner):
             escape = () if node.escape is None else (self.plan(node.escape),)
             pattern = self.call_named("similar_to_escape", (pattern, *escape), node.pos)
         elif node.escape is not None:
-            pattern = self.call_named(
-                "like_escape", (pattern, self.plan(node.escape)), node.pos
-            )
+            pattern = self.call_named("like_escape", (pattern, self.plan(node.escape)), node.pos)
         return operator_call(self.coercer, node.operator, (arg, pattern), node.pos)
 
     def _quantified(self, node: ast.Quantified) -> Scalar:
@@ -364,7 +360,7 @@ class ScalarPlanner(CallPlanner):
 
     def _collate(self, node: ast.CollateExpression) -> Scalar:
         arg = self.coercer.known(self.plan(node.arg))
-        if arg.type.info.category not in ("S",) :
+        if arg.type.info.category not in ("S",):
             raise SqlError(
                 DATATYPE_MISMATCH,
                 f"collations are not supported by type {arg.type.info.sql_name}",

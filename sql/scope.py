@@ -150,9 +150,7 @@ class Scope:
             and (not schema or t.qualifier[-len(schema) :] == tuple(schema))
         ]
         if len(found) > 1:
-            raise SqlError(
-                "42P09", f'table reference "{alias}" is ambiguous', position=pos + 1
-            )
+            raise SqlError("42P09", f'table reference "{alias}" is ambiguous', position=pos + 1)
         return found[0] if found else None
 
     def table(self, qualifier: tuple[str, ...], pos: int) -> TableEntry | None:
@@ -164,9 +162,7 @@ class Scope:
         if outer is None or self.boundary is None:
             return outer
         capture = self.boundary.capture
-        columns = tuple(
-            ScopeColumn(c.name, capture(c.scalar), c.nullable) for c in outer.columns
-        )
+        columns = tuple(ScopeColumn(c.name, capture(c.scalar), c.nullable) for c in outer.columns)
         return TableEntry(outer.alias, columns, outer.qualifier)
 
     def argument(self, index: int) -> Scalar | None:
@@ -205,8 +201,7 @@ class Scope:
             for column in table.columns:
                 if _is_close(name, column.name):
                     return (
-                        "Perhaps you meant to reference the column "
-                        f'"{table.alias}.{column.name}".'
+                        f'Perhaps you meant to reference the column "{table.alias}.{column.name}".'
                     )
         return None
 

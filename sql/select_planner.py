@@ -160,9 +160,7 @@ class SelectPlanner(FromPlanner):
                 result.append(_Item(scalar, item.label or column_name(node), node, nullable))
         return result
 
-    def _expand_composite(
-        self, node: ast.CompositeStar, planner: ScalarPlanner
-    ) -> list[_Item]:
+    def _expand_composite(self, node: ast.CompositeStar, planner: ScalarPlanner) -> list[_Item]:
         if isinstance(node.arg, ast.ColumnName):
             entry = planner.scope.table(node.arg.parts, node.arg.pos)
             if entry is not None:
@@ -172,7 +170,7 @@ class SelectPlanner(FromPlanner):
             return [_Item(s, f"f{i + 1}", None) for i, s in enumerate(scalar.args)]
         raise SqlError(
             FEATURE_NOT_SUPPORTED,
-            "row expansion via \"*\" is not supported here",
+            'row expansion via "*" is not supported here',
             position=node.pos + 1,
         )
 
@@ -200,9 +198,7 @@ class SelectPlanner(FromPlanner):
         )
         return [level.before.apply(self.context.coercer.known(key)) for key in keys]
 
-    def _group_key(
-        self, node: ast.Expression, planner: ScalarPlanner, level: _Level
-    ) -> Scalar:
+    def _group_key(self, node: ast.Expression, planner: ScalarPlanner, level: _Level) -> Scalar:
         if isinstance(node, ast.ColumnName) and len(node.parts) == 1:
             own = [c for c in level.names.columns if c.name == node.parts[0]]
             if not own:
@@ -249,9 +245,7 @@ class SelectPlanner(FromPlanner):
         )
         unique = list(dict.fromkeys(keys or ()))
         aggregates = tuple(_over(aggregate, level.before) for aggregate in found)
-        level.relation = hir.Reduce(
-            level.relation, tuple(unique), aggregates, default=keys is None
-        )
+        level.relation = hir.Reduce(level.relation, tuple(unique), aggregates, default=keys is None)
         places: dict[Scalar, Scalar] = {
             key: ColumnRef(index, key.type) for index, key in enumerate(unique)
         }
@@ -345,9 +339,7 @@ class SelectPlanner(FromPlanner):
         assert sub is not None
         count = len(waiting)
         sub = hir.Project(sub, tuple(range(count)))
-        level.relation = hir.Apply(
-            hir.ApplyKind.CROSS, level.relation, tuple(bindings), sub
-        )
+        level.relation = hir.Apply(hir.ApplyKind.CROSS, level.relation, tuple(bindings), sub)
         level.width += count
 
     # ORDER BY and DISTINCT
@@ -428,9 +420,7 @@ class SelectPlanner(FromPlanner):
                 )
             return index - 1
         if isinstance(node, (ast.StringLiteral, ast.NullLiteral)):
-            raise SqlError(
-                SYNTAX_ERROR, f"non-integer constant in {clause}", position=node.pos + 1
-            )
+            raise SqlError(SYNTAX_ERROR, f"non-integer constant in {clause}", position=node.pos + 1)
         return None
 
     def _distinct_on(

@@ -284,9 +284,7 @@ class SessionParser(QueryParser):
         self.expect_word("for")
         start = self.token.start
         query = self.query()
-        return ast.Declare(
-            name, query, self.slice_from(start), with_hold, scroll, binary
-        )
+        return ast.Declare(name, query, self.slice_from(start), with_hold, scroll, binary)
 
     def fetch_statement(self) -> ast.Statement:
         """FETCH and MOVE."""

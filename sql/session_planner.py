@@ -7,7 +7,7 @@ from core.errors import FEATURE_NOT_SUPPORTED, UNDEFINED_TABLE, SqlError
 from core.sql_types import TEXT, UNKNOWN, Column, RelationDesc
 from expr.scalar import Scalar
 from sql import syntax as ast
-from sql.coercion import ParameterTypes
+from sql.identifiers import quote_identifier
 from sql.parse import ParsedStatement
 from sql.pending import Pending
 from sql.plan import (
@@ -32,7 +32,6 @@ from sql.query_statement import plan_top_query
 from sql.scope import Scope
 from sql.statement_context import StatementContext
 from sql.type_names import resolve_type
-from sql.identifiers import quote_identifier
 
 _LIST_VARIABLES: Final = frozenset({"search_path", "datestyle", "temp_tablespaces"})
 
@@ -205,8 +204,6 @@ def _tolerated(
                 UNDEFINED_TABLE, f'relation "{".".join(name)}" does not exist', position=pos + 1
             )
     return _plain(NoOpPlan(statement.tag, statement.notice))
-
-
 
 
 _Planner = Callable[[ast.Statement, ParsedStatement, StatementContext], PlannedStatement]

@@ -55,7 +55,6 @@ def _order(kind: str) -> str:
 
 def _with_condition(query: ast.Query, condition: ast.Expression) -> ast.Query:
 
-
     replace = msgspec.structs.replace
     return replace(query, body=replace(query.body, where=condition))
 
@@ -96,9 +95,7 @@ def _select(statement: ast.ShowObjects, context: StatementContext) -> str:
     return _objects(statement, context, item_type)
 
 
-def _objects(
-    statement: ast.ShowObjects, context: StatementContext, item_type: str | None
-) -> str:
+def _objects(statement: ast.ShowObjects, context: StatementContext, item_type: str | None) -> str:
     schema = _schema(statement, context)
     conditions = [f"schema_name = {quote_string(schema.schema)}"]
     if schema.database is None:
@@ -110,9 +107,7 @@ def _objects(
     columns = "name, comment" if item_type is not None else "name, type, comment"
     if statement.full and item_type is not None:
         columns = "name, type, comment"
-    return (
-        f"SELECT {columns} FROM mz_internal.mz_show_objects WHERE " + " AND ".join(conditions)
-    )
+    return f"SELECT {columns} FROM mz_internal.mz_show_objects WHERE " + " AND ".join(conditions)
 
 
 def _schema(statement: ast.ShowObjects, context: StatementContext) -> SchemaName:
@@ -159,11 +154,11 @@ def plan_show_create(
     }
     wanted = kinds.get(statement.kind)
     if wanted is None:
-        raise SqlError(FEATURE_NOT_SUPPORTED, f"SHOW CREATE {statement.kind.upper()} is not supported")
-    if item.kind is not wanted:
         raise SqlError(
-            WRONG_OBJECT_TYPE, f'"{item.name.item}" is not a {statement.kind}'
+            FEATURE_NOT_SUPPORTED, f"SHOW CREATE {statement.kind.upper()} is not supported"
         )
+    if item.kind is not wanted:
+        raise SqlError(WRONG_OBJECT_TYPE, f'"{item.name.item}" is not a {statement.kind}')
     text = (
         f"SELECT {quote_string(_full_name(item))} AS name, "
         f"{quote_string(item.create_sql + ';')} AS create_sql"
@@ -174,5 +169,3 @@ def plan_show_create(
 
 def _full_name(item: CatalogItem) -> str:
     return quote_name(item.name.database, item.name.schema, item.name.item)
-
-

@@ -168,9 +168,7 @@ class StatementParser(DefinitionParser):
         from_ = self.from_list() if self.accept_word("from") else ()
         where = self._where()
         returning = self._returning()
-        return ast.Update(
-            table, alias, tuple(assignments), from_, where, returning, with_, start
-        )
+        return ast.Update(table, alias, tuple(assignments), from_, where, returning, with_, start)
 
     def _assignment(self) -> ast.Assignment:
         start = self.token.start

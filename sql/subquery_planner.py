@@ -44,18 +44,12 @@ class SubqueryPlanner(ExpressionBase):
 
     def _single_column(self, planned: PlannedQuery, pos: int) -> None:
         if len(planned.columns) != 1:
-            raise SqlError(
-                SYNTAX_ERROR, "subquery must return only one column", position=pos + 1
-            )
+            raise SqlError(SYNTAX_ERROR, "subquery must return only one column", position=pos + 1)
 
-    def _column(
-        self, sub: Hir, boundary: Boundary, kind: ApplyKind = ApplyKind.LEFT
-    ) -> Scalar:
+    def _column(self, sub: Hir, boundary: Boundary, kind: ApplyKind = ApplyKind.LEFT) -> Scalar:
         """The single column of `sub`, applied to the relation under this expression."""
         index = next(self.pending.indices)
-        self.pending.subqueries.append(
-            PendingSubquery(index, sub, tuple(boundary.bindings), kind)
-        )
+        self.pending.subqueries.append(PendingSubquery(index, sub, tuple(boundary.bindings), kind))
         (result,) = types_of(sub)
         return ColumnRef(index, result)
 
@@ -123,9 +117,7 @@ class SubqueryPlanner(ExpressionBase):
         result = self._in(lefts, sub, boundary, node.pos)
         return intrinsics.negate(result) if node.negated else result
 
-    def _in(
-        self, lefts: Sequence[Scalar], sub: Hir, boundary: Boundary, pos: int
-    ) -> Scalar:
+    def _in(self, lefts: Sequence[Scalar], sub: Hir, boundary: Boundary, pos: int) -> Scalar:
         tests = self._tests("=", lefts, sub, boundary, pos)
         found = self._exists(hir.Filter(sub, tuple(tests)), boundary)
         if len(lefts) == 1:
@@ -208,9 +200,7 @@ class SubqueryPlanner(ExpressionBase):
             return [self.plan(item) for item in node.items]
         return [self.plan(node)]
 
-    def _checked(
-        self, query: ast.Query, lefts: Sequence[Scalar], pos: int
-    ) -> tuple[Hir, Boundary]:
+    def _checked(self, query: ast.Query, lefts: Sequence[Scalar], pos: int) -> tuple[Hir, Boundary]:
         planned, boundary = self._inner(query)
         if len(planned.columns) != len(lefts):
             few = len(planned.columns) < len(lefts)
@@ -235,9 +225,7 @@ class SubqueryPlanner(ExpressionBase):
         """`left op column` for every column of `sub`, seen from inside."""
         return [
             self.compare(operator, left, right, pos)
-            for left, right in zip(
-                self._captured(lefts, boundary), _columns(sub), strict=True
-            )
+            for left, right in zip(self._captured(lefts, boundary), _columns(sub), strict=True)
         ]
 
     # Conjuncts
@@ -268,18 +256,14 @@ class SubqueryPlanner(ExpressionBase):
         pending = self.pending
         kind = ApplyKind.ANTI if negated else ApplyKind.SEMI
 
-        def attach(
-            relation: Hir, width: int, substitution: Substitution
-        ) -> tuple[Hir, int]:
+        def attach(relation: Hir, width: int, substitution: Substitution) -> tuple[Hir, int]:
             relation, width = attach_subqueries(relation, width, pending, substitution)
             bindings = tuple((v, substitution.apply(s)) for v, s in boundary.bindings)
             return hir.Apply(kind, relation, bindings, sub), width
 
         return SemiJoin(attach)
 
-    def _in_join(
-        self, arg: ast.Expression, query: ast.Query, negated: bool, pos: int
-    ) -> SemiJoin:
+    def _in_join(self, arg: ast.Expression, query: ast.Query, negated: bool, pos: int) -> SemiJoin:
         lefts = self._left_row(arg)
         sub, boundary = self._checked(query, lefts, pos)
         pairs = [
@@ -288,9 +272,7 @@ class SubqueryPlanner(ExpressionBase):
         ]
         pending = self.pending
 
-        def attach(
-            relation: Hir, width: int, substitution: Substitution
-        ) -> tuple[Hir, int]:
+        def attach(relation: Hir, width: int, substitution: Substitution) -> tuple[Hir, int]:
             relation, width = attach_subqueries(relation, width, pending, substitution)
             if boundary.bindings:
                 return correlated(relation, substitution), width
@@ -315,9 +297,7 @@ class SubqueryPlanner(ExpressionBase):
                 left = substitution.apply(left)
                 keys.append((left, right))
                 if sides is None:
-                    tests.append(
-                        Call(pair.function, (left, shift_columns(right, width)), BOOL)
-                    )
+                    tests.append(Call(pair.function, (left, shift_columns(right, width)), BOOL))
             if not negated:
                 on = [
                     Call(
@@ -330,12 +310,8 @@ class SubqueryPlanner(ExpressionBase):
                 ]
                 return hir.Join(hir.JoinKind.SEMI, relation, sub, tuple(on))
             if tests:
-                raise SqlError(
-                    FEATURE_NOT_SUPPORTED, "NOT IN on these types is not supported"
-                )
-            return hir.Join(
-                hir.JoinKind.ANTI, relation, sub, (), tuple(keys), null_aware=True
-            )
+                raise SqlError(FEATURE_NOT_SUPPORTED, "NOT IN on these types is not supported")
+            return hir.Join(hir.JoinKind.ANTI, relation, sub, (), tuple(keys), null_aware=True)
 
         return SemiJoin(attach)
 

@@ -55,9 +55,7 @@ def resolve_storable_type(name: ast.TypeName) -> SqlType:
 
 def _undefined(name: ast.TypeName) -> SqlError:
     shown = ".".join(name.name) + "[]" * min(name.array_dimensions, 1)
-    return SqlError(
-        UNDEFINED_OBJECT, f'type "{shown}" does not exist', position=_position(name)
-    )
+    return SqlError(UNDEFINED_OBJECT, f'type "{shown}" does not exist', position=_position(name))
 
 
 def _position(name: ast.TypeName) -> int | None:

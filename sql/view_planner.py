@@ -46,8 +46,7 @@ class ViewPlanner(PlannerBase):
     def item_relation(self, item: CatalogItem) -> PlannedQuery:
         """The contents of a table or a view."""
         columns = tuple(
-            OutputColumn(column.name, column.type, column.nullable)
-            for column in item.desc.columns
+            OutputColumn(column.name, column.type, column.nullable) for column in item.desc.columns
         )
         if item.constant is not None:
             return PlannedQuery(hir.Constant(item.constant.rows, item.constant.types), columns)

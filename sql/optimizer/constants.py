@@ -2,7 +2,16 @@
 
 from expr.fold import fold
 from expr.relation import Relation, map_scalars
-from expr.scalar import Call, Case, ColumnRef, EvaluationContext, Literal, Parameter, Scalar, children
+from expr.scalar import (
+    Call,
+    Case,
+    ColumnRef,
+    EvaluationContext,
+    Literal,
+    Parameter,
+    Scalar,
+    children,
+)
 
 
 def fold_constants(relation: Relation, context: EvaluationContext) -> Relation:

@@ -194,4 +194,3 @@ def _at(scalar: Scalar, places: list[int] | tuple[int, ...]) -> Scalar:
 def _equal(left: Scalar, right: Scalar) -> Scalar:
     function = equality_id(left.type, right.type)
     return Call(function, (left, right), intrinsics.TRUE.type)
-

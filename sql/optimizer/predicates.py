@@ -147,9 +147,11 @@ def _is_cheap(scalar: Scalar) -> bool:
     if isinstance(scalar, (ColumnRef, Literal, Parameter)):
         return True
     if isinstance(scalar, Call):
-        return len(scalar.args) <= 2 and all(
-            isinstance(arg, (ColumnRef, Literal, Parameter)) for arg in scalar.args
-        ) and not is_volatile(scalar)
+        return (
+            len(scalar.args) <= 2
+            and all(isinstance(arg, (ColumnRef, Literal, Parameter)) for arg in scalar.args)
+            and not is_volatile(scalar)
+        )
     return False
 
 
@@ -251,9 +253,7 @@ def _push_semi(node: OuterJoin, predicates: list[Scalar], width: int) -> Relatio
 
 def _sort_residual(
     node: OuterJoin, width: int, *, push_left: bool
-) -> tuple[
-    tuple[tuple[Scalar, Scalar], ...], tuple[list[Scalar], list[Scalar]], Scalar | None
-]:
+) -> tuple[tuple[tuple[Scalar, Scalar], ...], tuple[list[Scalar], list[Scalar]], Scalar | None]:
     """(keys, (tests of the left side, tests of the right side), what remains)."""
     if node.residual is None:
         return node.keys, ([], []), None
@@ -275,9 +275,7 @@ def _sort_residual(
     return (*node.keys, *more), (lefts, rights), residual
 
 
-def _transferred(
-    left_tests: list[Scalar], keys: tuple[tuple[Scalar, Scalar], ...]
-) -> list[Scalar]:
+def _transferred(left_tests: list[Scalar], keys: tuple[tuple[Scalar, Scalar], ...]) -> list[Scalar]:
     """Tests `key = constant` of the left side, said of the right side's equal key."""
     result = []
     for test in left_tests:
@@ -288,8 +286,6 @@ def _transferred(
                 continue
             for left, right in keys:
                 if left == subject and right.type.oid == left.type.oid:
-                    args = (
-                        (right, constant) if test.args[0] is subject else (constant, right)
-                    )
+                    args = (right, constant) if test.args[0] is subject else (constant, right)
                     result.append(Call(test.function, args, test.type))
     return result

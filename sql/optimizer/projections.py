@@ -256,9 +256,7 @@ def _prune_window(node: Window, needed: Columns) -> Relation:
     window = Window(
         _prune(node.input, below),
         _moved(node.partition_by, below),
-        tuple(
-            ScalarOrder(_at(o.scalar, place), o.descending, o.nulls_last) for o in node.order_by
-        ),
+        tuple(ScalarOrder(_at(o.scalar, place), o.descending, o.nulls_last) for o in node.order_by),
         tuple(
             WindowFunction(
                 f.function,
@@ -309,6 +307,4 @@ def _narrowed(
     inputs = children(node)
     if not inputs:
         return node
-    return with_children(
-        node, tuple(_narrowed(part, local_id, types, place) for part in inputs)
-    )
+    return with_children(node, tuple(_narrowed(part, local_id, types, place) for part in inputs))

@@ -281,4 +281,3 @@ def replace_local(relation: Relation, local_id: int, value: Relation) -> Relatio
     if all(a is b for a, b in zip(new, inputs, strict=True)):
         return relation
     return with_children(relation, new)
-

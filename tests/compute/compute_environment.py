@@ -94,9 +94,7 @@ class ComputeEnvironment:
         self, relation: Relation, *tables: Table, as_of: Timestamp | None = None
     ) -> list[tuple[str | None, ...]]:
         """The rows' fields as text."""
-        return parse_data_rows(
-            await self.bytes_of(self.request(relation, *tables, as_of=as_of))
-        )
+        return parse_data_rows(await self.bytes_of(self.request(relation, *tables, as_of=as_of)))
 
 
 @contextlib.asynccontextmanager

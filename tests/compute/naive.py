@@ -16,6 +16,7 @@ from core.sql_types import SqlType
 from expr.aggregates import aggregate_function
 from expr.compile import compile_scalar
 from expr.ordering import equality_key, sort_key
+from expr.registry import bind, function_by_id
 from expr.relation import (
     Aggregate,
     CardinalityCheck,
@@ -40,7 +41,6 @@ from expr.relation import (
     Window,
     column_types,
 )
-from expr.registry import bind, function_by_id
 from expr.scalar import EvaluationContext, Scalar
 
 Multiset = list[tuple[Row, int]]
@@ -97,9 +97,13 @@ def naive(
                 left = consolidated(left, relation.left)
             return _outer_join(relation, left, right)
         case Reduce():
-            return _reduce(relation, consolidated(naive(relation.input, tables, bound), relation.input))
+            return _reduce(
+                relation, consolidated(naive(relation.input, tables, bound), relation.input)
+            )
         case TopK():
-            return _top_k(relation, consolidated(naive(relation.input, tables, bound), relation.input))
+            return _top_k(
+                relation, consolidated(naive(relation.input, tables, bound), relation.input)
+            )
         case Window():
             raise NotImplementedError
         case Union(inputs=inputs):
@@ -165,9 +169,7 @@ def _all_equal(equivalence: tuple[Scalar, ...], row: Row) -> bool:
 
 def _flat_map(relation: FlatMap, rows: Multiset) -> Multiset:
     function = function_by_id(relation.function)
-    implementation = bind(
-        function, [s.type for s in relation.args], function.returns, CONTEXT
-    )
+    implementation = bind(function, [s.type for s in relation.args], function.returns, CONTEXT)
     result: Multiset = []
     for row, diff in rows:
         values = [value_of(scalar, row) for scalar in relation.args]

@@ -46,7 +46,7 @@ def datums(sql_type: SqlType) -> st.SearchStrategy[Datum]:
         INT4: [None, 0, 1, 2],
         INT8: [None, 0, 1, 2],
         TEXT: [None, "", "a", "b"],
-        NUMERIC: [None, Decimal("1.0"), Decimal("1.00"), Decimal("2"), Decimal("NaN")],
+        NUMERIC: [None, Decimal("1.0"), Decimal("1.00"), Decimal(2), Decimal("NaN")],
         FLOAT8: [None, 0.0, -0.0, 1.5, math.nan, math.inf],
         BOOL: [None, True, False],
     }
@@ -190,7 +190,9 @@ def _top_k(draw: st.DrawFn, relation: Relation, depth: int) -> Relation:
     width = len(column_types(relation))
     column = st.integers(0, width - 1)
     group = tuple(draw(st.lists(column, max_size=1)))
-    orders = draw(st.lists(st.builds(ColumnOrder, column, st.booleans(), st.booleans()), max_size=2))
+    orders = draw(
+        st.lists(st.builds(ColumnOrder, column, st.booleans(), st.booleans()), max_size=2)
+    )
     limit = draw(st.none() | st.integers(0, 3))
     return TopK(relation, group, tuple(orders), limit, draw(st.integers(0, 2)))
 

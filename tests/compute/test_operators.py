@@ -15,7 +15,14 @@ from core.ids import GlobalId, Timestamp
 from core.rows import Row
 from core.sql_types import INT4, TEXT
 from expr.relation import CardinalityCheck, ColumnOrder, Finishing, Get, Relation, column_types
-from tests.compute.naive import CONTEXT, Multiset, compare_rows, consolidated, encoded_multiset, naive
+from tests.compute.naive import (
+    CONTEXT,
+    Multiset,
+    compare_rows,
+    consolidated,
+    encoded_multiset,
+    naive,
+)
 from tests.compute.relations import TABLES, relations, table_contents
 
 LARGE_BYTES = 1 << 30
