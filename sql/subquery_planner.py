@@ -46,7 +46,9 @@ class SubqueryPlanner(ExpressionBase):
         if len(planned.columns) != 1:
             raise SqlError(SYNTAX_ERROR, "subquery must return only one column", position=pos + 1)
 
-    def _column(self, sub: Hir, boundary: Boundary, kind: ApplyKind = ApplyKind.LEFT) -> Scalar:
+    def _applied_column(
+        self, sub: Hir, boundary: Boundary, kind: ApplyKind = ApplyKind.LEFT
+    ) -> Scalar:
         """The single column of `sub`, applied to the relation under this expression."""
         index = next(self.pending.indices)
         self.pending.subqueries.append(PendingSubquery(index, sub, tuple(boundary.bindings), kind))
@@ -60,7 +62,7 @@ class SubqueryPlanner(ExpressionBase):
         planned, boundary = self._inner(node.query)
         self._single_column(planned, node.pos)
         sub = self.queries.as_relation(planned)
-        return self._column(sub, boundary, ApplyKind.SCALAR)
+        return self._applied_column(sub, boundary, ApplyKind.SCALAR)
 
     def subquery_column(self, query: ast.Query, index: int, width: int, pos: int) -> Scalar:
         """Column `index` of a subquery of `width` columns, as a value."""
@@ -70,7 +72,7 @@ class SubqueryPlanner(ExpressionBase):
                 SYNTAX_ERROR, "number of columns does not match number of values", position=pos + 1
             )
         sub = hir.Project(self.queries.as_relation(planned), (index,))
-        return self._column(sub, boundary, ApplyKind.SCALAR)
+        return self._applied_column(sub, boundary, ApplyKind.SCALAR)
 
     def exists_subquery(self, node: ast.ExistsSubquery) -> Scalar:
         """EXISTS in a general position."""
@@ -79,7 +81,7 @@ class SubqueryPlanner(ExpressionBase):
 
     def _exists(self, sub: Hir, boundary: Boundary) -> Scalar:
         one_row = hir.Reduce(sub, (), ())
-        flag = self._column(hir.Map(one_row, (intrinsics.TRUE,)), boundary)
+        flag = self._applied_column(hir.Map(one_row, (intrinsics.TRUE,)), boundary)
         return intrinsics.or_else(flag, intrinsics.FALSE)
 
     def array_subquery(self, node: ast.ArraySubquery) -> Scalar:
@@ -107,7 +109,7 @@ class SubqueryPlanner(ExpressionBase):
         )
         function, args, result = resolve_aggregate("array_agg", (value,), self.coercer, node.pos)
         aggregate = Aggregate(function.id, args, result, order_by=order)
-        column = self._column(hir.Reduce(source, (), (aggregate,)), boundary)
+        column = self._applied_column(hir.Reduce(source, (), (aggregate,)), boundary)
         return intrinsics.or_else(column, literal(Array((), ()), result))
 
     def in_query(self, node: ast.InQuery) -> Scalar:
@@ -163,7 +165,7 @@ class SubqueryPlanner(ExpressionBase):
             intrinsics.FALSE,
             BOOL,
         )
-        column = self._column(
+        column = self._applied_column(
             hir.Project(hir.Map(reduced, (verdict,)), (2,)), boundary, ApplyKind.SCALAR
         )
         # No row at all: ANY is false, and ALL true.
@@ -189,7 +191,7 @@ class SubqueryPlanner(ExpressionBase):
             [self.compare_rows(operator, self._captured(lefts, boundary), _columns(sub), pos)]
         )
         width = len(types_of(sub))
-        return self._column(
+        return self._applied_column(
             hir.Project(hir.Map(sub, (test,)), (width,)), boundary, ApplyKind.SCALAR
         )
 
