@@ -1,7 +1,7 @@
 """What one execution of a query carries: its time, its inputs, its memory, its chunks.
 
-An operator's `run` is a generator of chunks. Every `next()` does a bounded amount of work (about one
-chunk of input), so whoever drives the generator can stop between any two steps: a step without
+An operator's `run` is a generator of chunks. Every `next()` does a bounded amount of work (about
+one chunk of input), so whoever drives the generator can stop between any two steps: a step without
 output yields `NO_ROWS`. A rendered operator tree holds no state of an execution and may be run by
 many at once; dropping the generator is all it takes to cancel one.
 """

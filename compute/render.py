@@ -303,8 +303,10 @@ class _Renderer:
         if not parts:
             return Rendered(ConstantOperator(((),), (1,)), (), lambda _: _ONE_ROW)
         starts: list[int] = []
+        width = 0
         for part in parts:
-            starts.append(sum(len(before.types) for before in parts[: len(starts)]))
+            starts.append(width)
+            width += len(part.types)
         inputs = []
         for index, part in enumerate(parts):
             keys: list[tuple[int, tuple[Scalar, ...]]] = []

@@ -7,6 +7,7 @@ ends what the old one asked for. What is in memory stays, as long as the instanc
 import asyncio
 import os
 from collections.abc import Callable
+from pathlib import Path
 from typing import Final, assert_never, cast
 
 import structlog
@@ -353,7 +354,7 @@ class Connection(asyncio.Protocol):
 def resident_bytes() -> int:
     """This process's resident memory."""
     try:
-        with open("/proc/self/statm", "rb") as file:
+        with Path("/proc/self/statm").open("rb") as file:
             return int(file.read().split()[1]) * PAGE_BYTES
     except OSError:
         return 0

@@ -12,9 +12,9 @@ How a datum of each type is held (NULL is None everywhere):
 | jsonb | str, PostgreSQL's canonical jsonb text |
 | bytea | bytes |
 | uuid | bytes, 16 of them |
-| date | int, days since 2000-01-01; DATE_INFINITY and its negative |
+| date | int, days since 2000-01-01; ±DATE_INFINITY |
 | time | int, microseconds since midnight |
-| timestamp, timestamptz | int, microseconds since 2000-01-01 (UTC); TIMESTAMP_INFINITY and its negative |
+| timestamp, timestamptz | int, microseconds since 2000-01-01 (UTC); ±TIMESTAMP_INFINITY |
 | interval | `Interval(months, days, microseconds)` |
 | arrays, int2vector, oidvector | `Array(dimensions, elements)` |
 | record | tuple (in transit only: its fields are not typed, so it is never stored) |
@@ -27,6 +27,7 @@ import math
 from collections.abc import Sequence
 from decimal import Decimal
 from functools import lru_cache
+from types import GenericAlias
 from typing import Any, Final, Generic, NamedTuple, TypeVar
 
 import msgspec
@@ -77,8 +78,9 @@ class RowCodec:
         self.types = tuple(types)
         self._encoder = msgspec.msgpack.Encoder(decimal_format="string")
         columns = tuple(_wire_type(column_type) for column_type in self.types)
-        row_type: Any = tuple[columns] if columns else tuple[()]
-        self._decoder = msgspec.msgpack.Decoder(row_type)
+        self._decoder: msgspec.msgpack.Decoder[Row] = msgspec.msgpack.Decoder(
+            GenericAlias(tuple, columns)
+        )
         self._canonical_floats = any(
             t.oid in (700, 701) or (t.element is not None and t.element.oid in (700, 701))
             for t in self.types

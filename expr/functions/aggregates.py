@@ -146,6 +146,23 @@ def _determination(*m: Any) -> Fraction | None:
     return Fraction(1) if _syy(*m) == 0 else _correlation_square(*m)
 
 
+def _numeric_variance(*, is_sample: bool, is_root: bool) -> Callable[[CallSite], AggregateFunction]:
+    return lambda site: sums.NumericVariance(is_sample=is_sample, is_root=is_root)
+
+
+def _float_variance(*, is_sample: bool, is_root: bool) -> Callable[[CallSite], AggregateFunction]:
+    missing = 1 if is_sample else 0
+
+    def variance(n: int, x: Fraction, xx: Fraction, *_: Any) -> Fraction:
+        return _sxx(n, x, xx) / (n - missing)
+
+    return lambda site: sums.FloatMoments(variance, columns=1, root=is_root, minimum=1 + missing)
+
+
+def _pair_moments(formula: Formula, minimum: int) -> Callable[[CallSite], AggregateFunction]:
+    return lambda site: sums.FloatMoments(formula, columns=2, minimum=minimum)
+
+
 def _define_statistics() -> None:
     for name, is_sample, is_root in (
         *(("variance", True, False), ("var_samp", True, False), ("var_pop", False, False)),
@@ -154,17 +171,12 @@ def _define_statistics() -> None:
         for source in ("int2", "int4", "int8", "numeric"):
             _aggregate(
                 *(f"{name}({source})", "numeric"),
-                lambda site, s=is_sample, r=is_root: sums.NumericVariance(is_sample=s, is_root=r),
+                _numeric_variance(is_sample=is_sample, is_root=is_root),
             )
         for source in ("float4", "float8"):
             _aggregate(
                 *(f"{name}({source})", "float8"),
-                lambda site, s=is_sample, r=is_root: sums.FloatMoments(
-                    (lambda *m: _sxx(*m) / (m[0] - 1)) if s else (lambda *m: _sxx(*m) / m[0]),
-                    columns=1,
-                    root=r,
-                    minimum=2 if s else 1,
-                ),
+                _float_variance(is_sample=is_sample, is_root=is_root),
             )
     formulas: dict[str, tuple[Formula, int]] = {
         "corr": (_correlation, 1),
@@ -180,10 +192,7 @@ def _define_statistics() -> None:
         "regr_r2": (_determination, 1),
     }
     for name, (formula, minimum) in formulas.items():
-        _aggregate(
-            *(f"{name}(float8,float8)", "float8"),
-            lambda site, f=formula, n=minimum: sums.FloatMoments(f, columns=2, minimum=n),
-        )
+        _aggregate(f"{name}(float8,float8)", "float8", _pair_moments(formula, minimum))
     _aggregate("regr_count(float8,float8)", "int8", lambda site: _PairCount())
 
 

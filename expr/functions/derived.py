@@ -20,6 +20,8 @@ from expr.registry import (
     register_derivation,
 )
 
+Comparison = Callable[[Datum, Datum], bool | None]
+
 
 def _derive(function_id: str) -> Function | None:
     prefix, separator, operator_id = function_id.partition(":")
@@ -43,7 +45,7 @@ def _specialize(
 ) -> Callable[[Datum, Array[Datum] | None], bool | None]:
     left, array = site.args
     element = array.element or operator.args[1]
-    compare = bind(operator, (left, element), BOOL, site.context)
+    compare: Comparison = bind(operator, (left, element), BOOL, site.context)
     if is_any and operator.name == "=" and left.oid == element.oid:
         return partial(_contains, _Members(element))
 
