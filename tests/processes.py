@@ -1,8 +1,10 @@
-"""Waiting for processes that are not our children."""
+"""The processes of a running server, and waiting for processes that are not our children."""
 
 import os
 import select
 from typing import Final
+
+import psutil
 
 DEADLINE_S: Final = 30.0
 
@@ -18,3 +20,26 @@ def wait_until_gone(pid: int) -> None:
         assert readable, f"process {pid} still runs"
     finally:
         os.close(descriptor)
+
+
+def descendants(server_pid: int) -> list[psutil.Process]:
+    """Every process that a server started, and theirs."""
+    found: list[psutil.Process] = psutil.Process(server_pid).children(recursive=True)
+    return found
+
+
+def replicas(server_pid: int) -> list[psutil.Process]:
+    """The running `clusterd` of a server."""
+    found = []
+    for process in psutil.Process(server_pid).children():
+        try:
+            if "compute.clusterd" in process.cmdline():
+                found.append(process)
+        except psutil.NoSuchProcess:
+            continue  # it ended while we looked
+    return found
+
+
+def postmaster(server_pid: int) -> psutil.Process:
+    """The embedded PostgreSQL of a server, which must be running."""
+    return next(p for p in psutil.Process(server_pid).children() if p.name() == "postgres")

@@ -5,16 +5,14 @@ over, and the first must end by itself. Clients always connect to the newest.
 """
 
 import asyncio
-import os
 import random
-import signal
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Final
 
 import asyncpg
 
-from tests.crash.processes import clusterd_pids
+from tests.processes import replicas
 from tests.running_server import HeadwaterServer
 
 TAKEOVER_DEADLINE_S: Final = 30.0
@@ -58,9 +56,9 @@ class Environment:
         return server
 
     async def _kill_replica(self) -> None:
-        pids = clusterd_pids(self.server.pid)
-        if pids:
-            os.kill(self._random.choice(pids), signal.SIGKILL)
+        running = replicas(self.server.pid)
+        if running:
+            self._random.choice(running).kill()
 
     async def _kill_server(self) -> None:
         await asyncio.to_thread(self.server.kill)

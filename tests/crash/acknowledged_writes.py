@@ -1,94 +1,130 @@
-"""A writer that remembers what it was promised, for crash tests.
+"""Writers that remember what they were promised, for crash tests.
 
-Every connection inserts numbered rows, some alone and some in groups (one statement or one
-transaction), and notes for each group whether it was acknowledged, refused, or neither.
+Every connection inserts groups of numbered rows: one row alone, several in one statement, or
+several statements in one transaction. A group is written whole or not at all, and once it was
+acknowledged it stays. Numbers are never used twice, so a lost, a doubled and a half group can all
+be told.
 """
 
 import asyncio
-import itertools
 import random
-import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Final
 
 import asyncpg
 
-RECONNECT_DEADLINE_S: Final = 60.0
-STATEMENT_DEADLINE_S: Final = 30.0
-LOST: Final = (OSError, TimeoutError, asyncpg.InterfaceError, asyncpg.PostgresError)
+TABLE: Final = "numbered"
+RECOVERY_TIMEOUT_S: Final = 60.0
+STATEMENT_TIMEOUT_S: Final = 60.0
+CONNECT_PAUSE_S: Final = 0.02
+ROWS_PER_GROUP: Final = (1, 1, 1, 5)
+TRANSACTION_RATE: Final = 0.3
+LOST: Final = (OSError, asyncpg.InterfaceError, asyncpg.PostgresError)
+
+Connection = asyncpg.Connection
+Group = tuple[int, ...]
 
 
 @dataclass(slots=True)
 class WriteLog:
-    """Groups of row numbers by what the client was told. A group is written whole or not at all."""
+    """What the writers tried and what they were told."""
 
-    acknowledged: list[tuple[int, ...]] = field(default_factory=list)
-    unknown: list[tuple[int, ...]] = field(default_factory=list)
-    numbers: "itertools.count[int]" = field(default_factory=lambda: itertools.count(1))
+    attempted: list[Group] = field(default_factory=list)
+    acknowledged: list[Group] = field(default_factory=list)
+    _next_number: int = 1
+    _waiters: dict[asyncio.Event, int] = field(default_factory=dict)
 
+    def attempt(self, size: int) -> Group:
+        """A group of new numbers."""
+        group = tuple(range(self._next_number, self._next_number + size))
+        self._next_number += size
+        self.attempted.append(group)
+        return group
 
-async def connect(dsn: Callable[[], str]) -> "asyncpg.Connection[asyncpg.Record]":
-    """A connection to a server that may be restarting; raises when it stays away."""
-    deadline = time.monotonic() + RECONNECT_DEADLINE_S
-    while True:
+    def acknowledge(self, group: Group) -> None:
+        self.acknowledged.append(group)
+        for event, count in self._waiters.items():
+            if len(self.acknowledged) >= count:
+                event.set()
+
+    async def wait_for_more(self, count: int) -> None:
+        """Until `count` more groups were acknowledged."""
+        event = asyncio.Event()
+        self._waiters[event] = len(self.acknowledged) + count
         try:
-            async with asyncio.timeout(STATEMENT_DEADLINE_S):
+            async with asyncio.timeout(RECOVERY_TIMEOUT_S):
+                await event.wait()
+        finally:
+            del self._waiters[event]
+
+    def disagreements(self, promised: Iterable[Group], rows: Counter[int]) -> list[str]:
+        """How `rows` break the promises; `promised` was acknowledged before they were read."""
+        problems = [f"row {number} is there {n} times" for number, n in rows.items() if n != 1]
+        problems += [
+            f"group {group} was acknowledged and is lost"
+            for group in promised
+            if not rows.keys() & group
+        ]
+        for group in self.attempted:
+            if 0 < len(rows.keys() & group) < len(group):
+                problems.append(f"group {group} is there by half")
+        if max(rows, default=0) >= self._next_number:
+            problems.append(f"nobody wrote row {max(rows)}")
+        return problems
+
+
+async def connect(dsn: Callable[[], str]) -> "Connection[asyncpg.Record]":
+    """A connection, as soon as there can be one; the server may be restarting, or moving."""
+    async with asyncio.timeout(RECOVERY_TIMEOUT_S):
+        while True:
+            try:
                 return await asyncpg.connect(dsn())
-        except LOST:
-            if time.monotonic() > deadline:
-                raise
-            await asyncio.sleep(0.05)
+            except LOST:
+                await asyncio.sleep(CONNECT_PAUSE_S)  # it is down: there is nothing to wait on
 
 
-async def write_until(
-    stop: asyncio.Event, dsn: Callable[[], str], log: WriteLog, rng: random.Random
-) -> None:
-    """One connection's work: insert groups until `stop`, reconnecting whenever it is cut off."""
-    connection = await connect(dsn)
-    while not stop.is_set():
-        group = tuple(next(log.numbers) for _ in range(rng.choice((1, 1, 1, 5))))
+async def write_for_ever(dsn: Callable[[], str], log: WriteLog, rng: random.Random) -> None:
+    """One connection's work: insert groups, and connect anew whenever one fails.
+
+    Raises TimeoutError when a statement hangs, or the server stays away."""
+    while True:
+        connection = await connect(dsn)
         try:
-            async with asyncio.timeout(STATEMENT_DEADLINE_S):
-                await _insert(connection, group, in_transaction=rng.random() < 0.3)
-            log.acknowledged.append(group)
+            while True:
+                group = log.attempt(rng.choice(ROWS_PER_GROUP))
+                async with asyncio.timeout(STATEMENT_TIMEOUT_S):
+                    await _insert(connection, group, rng.random() < TRANSACTION_RATE)
+                log.acknowledge(group)
         except LOST:
-            log.unknown.append(group)
+            continue
+        finally:
             connection.terminate()
+
+
+async def read_rows(dsn: Callable[[], str]) -> Counter[int]:
+    """Every row and how often it is there; repeated until a read succeeds."""
+    async with asyncio.timeout(RECOVERY_TIMEOUT_S):
+        while True:
             connection = await connect(dsn)
-    connection.terminate()
-
-
-def disagreements(log: WriteLog, rows: Counter[int]) -> list[str]:
-    """How the table's rows break the promises; empty when they are kept."""
-    problems = [f"row {number} is there {n} times" for number, n in rows.items() if n != 1]
-    problems += [
-        f"acknowledged row {number} is lost"
-        for group in log.acknowledged
-        for number in group
-        if number not in rows
-    ]
-    for group in log.unknown:
-        present = sum(number in rows for number in group)
-        if present not in (0, len(group)):
-            problems.append(f"group {group} is there by half")
-    known = {number for group in (*log.acknowledged, *log.unknown) for number in group}
-    problems += [f"nobody wrote row {number}" for number in rows if number not in known]
-    return problems
+            try:
+                records = await connection.fetch(f"SELECT n FROM {TABLE}")
+                return Counter(record["n"] for record in records)
+            except LOST:
+                continue
+            finally:
+                connection.terminate()
 
 
 async def _insert(
-    connection: "asyncpg.Connection[asyncpg.Record]",
-    group: tuple[int, ...],
-    *,
-    in_transaction: bool,
+    connection: "Connection[asyncpg.Record]", group: Group, in_transaction: bool
 ) -> None:
     if in_transaction:
         await connection.execute("BEGIN")
         for number in group:
-            await connection.execute(f"INSERT INTO numbered VALUES ({number})")
+            await connection.execute(f"INSERT INTO {TABLE} VALUES ({number})")
         await connection.execute("COMMIT")
     else:
         values = ", ".join(f"({number})" for number in group)
-        await connection.execute(f"INSERT INTO numbered VALUES {values}")
+        await connection.execute(f"INSERT INTO {TABLE} VALUES {values}")

@@ -16,7 +16,7 @@ import psutil
 import psycopg
 import pytest
 
-from tests.processes import wait_until_gone
+from tests.processes import descendants, postmaster, replicas, wait_until_gone
 from tests.programs import require_program
 from tests.running_server import REPOSITORY, HeadwaterServer
 
@@ -40,21 +40,6 @@ def execute(server: HeadwaterServer, statement: str) -> list[tuple[object, ...]]
         return cursor.fetchall() if cursor.description is not None else []
 
 
-def descendants(server: HeadwaterServer) -> list[psutil.Process]:
-    children: list[psutil.Process] = psutil.Process(server.pid).children(recursive=True)
-    return children
-
-
-def replicas(server: HeadwaterServer) -> list[psutil.Process]:
-    return [process for process in descendants(server) if "compute.clusterd" in process.cmdline()]
-
-
-def postmaster(server: HeadwaterServer) -> psutil.Process:
-    return next(
-        process for process in psutil.Process(server.pid).children() if process.name() == "postgres"
-    )
-
-
 def get(server: HeadwaterServer, path: str) -> bytes:
     with urllib.request.urlopen(f"http://127.0.0.1:{server.http_port}{path}") as answer:
         data = answer.read()
@@ -64,7 +49,7 @@ def get(server: HeadwaterServer, path: str) -> bytes:
 
 def test_sigterm_stops_everything(server: HeadwaterServer) -> None:
     execute(server, "CREATE TABLE t (a int)")
-    processes = descendants(server)
+    processes = descendants(server.pid)
     assert server.stop() == 0
     for process in processes:
         wait_until_gone(process.pid)
@@ -85,7 +70,7 @@ def test_sigint_stops_it_while_a_statement_runs(server: HeadwaterServer) -> None
 def test_a_killed_server_leaves_nothing_behind_and_loses_nothing(server: HeadwaterServer) -> None:
     execute(server, "CREATE TABLE t (a int)")
     execute(server, "INSERT INTO t VALUES (1), (2)")
-    processes = descendants(server)
+    processes = descendants(server.pid)
     assert processes
     server.kill()
     for process in processes:
@@ -97,22 +82,22 @@ def test_a_killed_server_leaves_nothing_behind_and_loses_nothing(server: Headwat
 def test_a_killed_replica_is_replaced(server: HeadwaterServer) -> None:
     execute(server, "CREATE TABLE t (a int)")
     execute(server, "INSERT INTO t VALUES (1)")
-    killed = replicas(server)
+    killed = replicas(server.pid)
     assert killed
     for process in killed:
         process.kill()
     assert execute_when_possible(server, "SELECT a FROM t") == [(1,)]
-    assert {process.pid for process in replicas(server)}.isdisjoint(p.pid for p in killed)
+    assert {process.pid for process in replicas(server.pid)}.isdisjoint(p.pid for p in killed)
 
 
 def test_a_killed_postmaster_is_replaced(server: HeadwaterServer) -> None:
     execute(server, "CREATE TABLE t (a int)")
     execute(server, "INSERT INTO t VALUES (1)")
-    killed = postmaster(server)
+    killed = postmaster(server.pid)
     killed.kill()
     execute_when_possible(server, "INSERT INTO t VALUES (2)")
     assert {(1,), (2,)} <= set(execute(server, "SELECT a FROM t"))
-    assert postmaster(server).pid != killed.pid
+    assert postmaster(server.pid).pid != killed.pid
 
 
 def execute_when_possible(server: HeadwaterServer, statement: str) -> list[tuple[object, ...]]:
@@ -149,7 +134,7 @@ def test_what_it_prints_when_ready(server: HeadwaterServer) -> None:
 
 def test_memory_after_start(server: HeadwaterServer) -> None:
     assert psutil.Process(server.pid).memory_info().rss < MAX_ENVIRONMENTD_BYTES
-    started = replicas(server)
+    started = replicas(server.pid)
     assert started
     for replica in started:
         assert replica.memory_info().rss < MAX_CLUSTERD_BYTES, replica
