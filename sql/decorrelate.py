@@ -5,7 +5,8 @@ relation of the variables that `hir` may name: the domain's columns come first, 
 follow. An `Apply` takes as domain the distinct bindings of its input, lowers its subquery over it
 and joins the result back, so any correlation costs hash joins instead of nested loops. Frequent
 shapes need no domain at all: uncorrelated subqueries, filters over an uncorrelated relation
-(they become join predicates) and subqueries without FROM (they become scalars).
+(they become join predicates), subqueries without FROM (they become scalars) and calls of table
+functions (they go through the input row by row).
 Source of the method: "Unnesting Arbitrary Queries" (Neumann, Kemper), as Materialize applies it.
 """
 
@@ -333,6 +334,9 @@ class Lowering:
                 mapped: Relation = mir.Map(source, inlined)
                 keep = (*range(len(types)), *(len(types) + i for i in scalars[1]))
                 return mir.Project(mapped, keep)
+        if kind is ApplyKind.CROSS and not on and _is_row_wise(sub):
+            beside = Domain(source, places, types, nullable_columns(source, self._nullable))
+            return self.lower(sub, beside)
         direct = self._apply_filtered(kind, source, sub, places, on)
         if direct is not None:
             return direct
@@ -404,8 +408,8 @@ class Lowering:
             return None
         right = self.lower(base, NO_DOMAIN)
         types = column_types(source)
-        tests = [_in_place(p, places, types, len(types)) for p in predicates]
-        return _filtered_join(kind, source, right, tests, on, outputs)
+        placed = [_in_place(p, places, types, len(types)) for p in predicates]
+        return _filtered_join(kind, source, right, placed, on, outputs)
 
     def _apply_over_domain(
         self,
@@ -695,7 +699,7 @@ def _filtered_join(
     kind: ApplyKind,
     source: Relation,
     right: Relation,
-    tests: list[Scalar],
+    tests: Sequence[Scalar],
     on: tuple[Scalar, ...],
     outputs: tuple[int, ...] | None,
 ) -> Relation:
@@ -776,6 +780,20 @@ def _scalars_only(sub: Hir) -> tuple[tuple[Scalar, ...], tuple[int, ...]] | None
         ):
             return scalars, outputs
     return None
+
+
+def _is_row_wise(sub: Hir) -> bool:
+    """Whether `sub` reads nothing but its variables, one binding at a time: then its rows follow
+    each row of the input as they are, equal bindings repeated."""
+    match sub:
+        case (
+            hir.Map(input=source)
+            | hir.Filter(input=source)
+            | hir.Project(input=source)
+            | hir.FlatMap(input=source)
+        ):
+            return _is_row_wise(source)
+    return sub == hir.UNIT
 
 
 def yields_one_row_at_most(node: Hir) -> bool:
