@@ -148,7 +148,7 @@ async def transact(
         )
     session.transaction.clear()
     session.start_transaction(TransactionStatus.IMPLICIT)
-    session.catalog = outcome.catalog
+    session.adopt(outcome)
     return outcome
 
 

@@ -10,7 +10,7 @@ from typing import Final
 
 from catalog.state import Catalog
 from controllers.clients import ControllerClients
-from coordinator.commands import SessionHandles, StartupRequest
+from coordinator.commands import CatalogOutcome, SessionHandles, StartupRequest
 from coordinator.committer import (
     CatalogChangedError,
     SerializationConflictError,
@@ -36,6 +36,7 @@ from sql.variables import parse_search_path
 
 DEFAULT_DATABASE: Final = "materialize"
 INTERNAL_USER: Final = "mz_system"
+LAST_COMMIT: Final = "last_commit_timestamp"
 MAX_NOTICES: Final = 1_000
 NOTICE_LEVELS: Final = {
     "debug5": 0,
@@ -304,7 +305,7 @@ class Session:
             transaction.as_of if transaction.reads else None,
         )
         with self.interrupter.shielded():
-            await self.coordinator.write(request)
+            self.settings.record(LAST_COMMIT, await self.coordinator.write(request))
         transaction.writes.clear()
 
     async def _commit_operations(self) -> None:
@@ -320,7 +321,12 @@ class Session:
                 read_ts=transaction.as_of if transaction.reads else None,
                 is_exact=True,
             )
+        self.adopt(outcome)
+
+    def adopt(self, outcome: CatalogOutcome) -> None:
+        """See the catalog that this session's commit made."""
         self.catalog = outcome.catalog
+        self.settings.record(LAST_COMMIT, outcome.ts)
 
     def forget_attempt(self) -> None:
         """A statement that is its own transaction lost: it will start over."""

@@ -43,6 +43,7 @@ class SessionSettings:
         "_after_commit",
         "_before",
         "_defaults",
+        "_facts",
         "_reported",
         "_reported_generation",
         "generation",
@@ -53,6 +54,7 @@ class SessionSettings:
         self.values = dict(defaults)
         self.generation = 0  # moves with every change
         self._defaults = dict(defaults)
+        self._facts: dict[str, VariableValue] = {}
         self._before: dict[str, VariableValue] | None = None
         self._after_commit: dict[str, VariableValue] = {}
         self._reported: dict[str, VariableValue] = {}
@@ -60,7 +62,8 @@ class SessionSettings:
 
     def text(self, variable: Variable) -> str:
         """The value as SHOW shows it."""
-        return variable.format(self.values[variable.name.lower()])
+        key = variable.name.lower()
+        return variable.format(self._facts[key] if key in self._facts else self.values[key])
 
     def set_initial(self, name: str, text: str) -> None:
         """A startup option: also what RESET goes back to. Raises SqlError."""
@@ -73,6 +76,11 @@ class SessionSettings:
         """The value of a variable that no client may set."""
         self.values[name] = self._defaults[name] = value
         self.generation += 1
+
+    def record(self, name: str, value: VariableValue) -> None:
+        """What the server tells by a variable that no client may set: nothing that is planned
+        depends on it, and no rollback undoes it."""
+        self._facts[name] = value
 
     def set(self, name: str, text: str | None, *, is_local: bool = False) -> Variable:
         """SET, or with `text` None RESET and SET … TO DEFAULT. Raises 42704, 22023, 55P02."""

@@ -451,6 +451,12 @@ _SESSION_TABLE: Final = (
     ),
     _bool("is_superuser", "off", "Whether the current user is a superuser.", fixed=True),
     _bool("jit", "off", "Accepted for compatibility."),
+    _text(
+        "last_commit_timestamp",
+        "0",
+        "The time of the session's last commit, in microseconds since the Unix epoch.",
+        fixed=True,
+    ),
     _text("lc_collate", "C", "The collation order locale.", fixed=True),
     _text("lc_ctype", "C", "The character classification locale.", fixed=True),
     _text("lc_messages", "C", "Accepted for compatibility."),
