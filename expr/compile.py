@@ -207,6 +207,8 @@ class _Unit:
         null_template = inline.NULL_TEMPLATES.get(call.function)
         if null_template is not None:
             operand = self.value(call.args[0], depth)
+            if isinstance(call.args[0], Literal):  # Python warns of `is` beside a written constant
+                operand = operand._replace(text=self._name("k", call.args[0].value))
             text = null_template.format(operand.text)
             return _Code(text, nullable=False, nesting=operand.nesting + 1)
         function = function_by_id(call.function)
