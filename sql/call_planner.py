@@ -5,7 +5,7 @@ Error texts for calls in the wrong place are those of PostgreSQL's parse_agg.c a
 
 import dataclasses
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, Self
 
 import msgspec
 
@@ -171,7 +171,7 @@ class CallPlanner(SubqueryPlanner):
             position=node.pos + 1,
         )
 
-    def _aggregate(self, node: ast.FunctionCall, inner: "SubqueryPlanner") -> Aggregate:
+    def _aggregate(self, node: ast.FunctionCall, inner: Self) -> Aggregate:
         order_nodes = node.order_by
         args = [inner.plan(arg) for arg in node.args]
         orders = [self._order(inner, item) for item in order_nodes]
@@ -205,7 +205,7 @@ class CallPlanner(SubqueryPlanner):
             order_by=tuple(orders),
         )
 
-    def _filter(self, inner: "SubqueryPlanner", node: ast.Expression) -> Scalar:
+    def _filter(self, inner: Self, node: ast.Expression) -> Scalar:
         return inner.elsewhere(place="FILTER").condition(node, "FILTER")
 
     def _check_distinct_order(
@@ -223,7 +223,7 @@ class CallPlanner(SubqueryPlanner):
                     position=position(item.expression),
                 )
 
-    def _order(self, inner: "SubqueryPlanner", item: ast.OrderItem) -> ScalarOrder:
+    def _order(self, inner: Self, item: ast.OrderItem) -> ScalarOrder:
         scalar = self.coercer.known(inner.plan(item.expression))
         nulls_first = item.descending if item.nulls_first is None else item.nulls_first
         return ScalarOrder(scalar, item.descending, not nulls_first)
@@ -269,7 +269,7 @@ class CallPlanner(SubqueryPlanner):
         windows.append(PendingWindow(index, function, partition_by, order_by))
         return ColumnRef(index, function.type)
 
-    def _inside_window(self) -> "SubqueryPlanner":
+    def _inside_window(self) -> Self:
         pending = self.pending
         inside = type(pending)(pending.indices, pending.subqueries, pending.aggregates, None, None)
         return self.elsewhere(pending=inside, place="window")
@@ -277,7 +277,7 @@ class CallPlanner(SubqueryPlanner):
     def _window_function(
         self,
         node: ast.FunctionCall,
-        inner: "SubqueryPlanner",
+        inner: Self,
         kinds: frozenset[FunctionKind],
         frame: tuple[str, str, str] | None,
     ) -> WindowFunction:

@@ -44,8 +44,12 @@ class Cursor:
 
     def fail(self, token: Token | None = None) -> NoReturn:
         """Raise the syntax error at a token (by default the next one)."""
+        raise self.unexpected(token)
+
+    def unexpected(self, token: Token | None = None) -> SqlError:
+        """The syntax error at a token (by default the next one)."""
         at = token or self.token
-        raise syntax_error_at(self.text, at.start, at.end)
+        return syntax_error_at(self.text, at.start, at.end)
 
     def error(self, message: str, token: Token | None = None) -> SqlError:
         """A syntax error with words of its own."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, Self
 
 from core.sql_types import SqlType
 from expr.registry import CastContext
@@ -103,7 +103,7 @@ class ExpressionBase:
         scope: Scope | None = None,
         pending: Pending | None = None,
         place: str | None = None,
-    ) -> "ExpressionBase":
+    ) -> Self:
         """A planner like this one, for another scope or place."""
         return type(self)(
             self.context,

@@ -318,7 +318,7 @@ class ExpressionParser(TypeParser):
             return self._parenthesis(token)
         if kind == "b":
             raise SqlError("0A000", "bit strings are not supported", position=token.start + 1)
-        self.fail()
+        raise self.unexpected()
 
     def _parameter(self, token: Token) -> ast.Expression:
         if len(token.value) > 9:

@@ -1,9 +1,10 @@
 """Planned queries before decorrelation.
 
-Scalars are those of `expr.scalar` over the columns of their node's input. A correlated reference
-is a `Parameter` with a negative index, a *variable*: an `Apply` binds variables to scalars of its
+Scalars are those of `expr.scalar` over the columns of their node's input. A correlated reference is
+a `Parameter` with a negative index, a *variable*: an `Apply` binds variables to scalars of its
 input for each of its rows and joins that row with the rows of `sub`. Variables are unique in a
-statement, so nesting of any depth needs no level counting. PostgreSQL's PARAM_EXEC is the same idea.
+statement, so nesting of any depth needs no level counting. PostgreSQL's PARAM_EXEC is the same
+idea.
 """
 
 from collections.abc import Callable

@@ -21,10 +21,10 @@ def _figure(node: ast.Expression) -> tuple[str | None, int]:
             return field, 2
         case ast.Subscript(arg=arg):
             return _figure(arg)
-        case ast.FunctionCall(name=name, label=label):
-            return label or name[-1], 2
-        case ast.SessionValue(name=name):
-            return name, 2
+        case ast.FunctionCall(name=function, label=label):
+            return label or function[-1], 2
+        case ast.SessionValue(name=value_name):
+            return value_name, 2
         case ast.CastExpression(arg=arg, type=type_name):
             name, strength = _figure(arg)
             if strength > 1:

@@ -215,7 +215,7 @@ class QueryParser(SpecialCallParser):
                 return ast.Select(
                     (item,), (table,), None, (), False, None, (), False, (), token.start
                 )
-        self.fail()
+        raise self.unexpected()
 
     def _value_rows(self) -> tuple[tuple[ast.Expression, ...], ...]:
         rows = []

@@ -1,10 +1,11 @@
-"""Expressions to scalars: names, constants, operators, conditions, casts.
+"""Expressions to scalars: names, constants, conditional expressions, casts, arrays, rows.
 
-Function calls are in `sql.call_planner`, subqueries in `sql.subquery_planner`; this class is their
-common front. Types and error texts follow PostgreSQL's parse_expr.c.
+Operators and tests are in `sql.comparison_planner`, function calls in `sql.call_planner`,
+subqueries in `sql.subquery_planner`; this class is their common front. Types and error
+texts follow PostgreSQL's parse_expr.c.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Final
 
 from core.errors import (
@@ -19,31 +20,27 @@ from expr.registry import CastContext
 from expr.scalar import Call, Case, Coalesce, Literal, Scalar, literal
 from sql import intrinsics
 from sql import syntax as ast
-from sql.call_planner import CallPlanner
 from sql.catalog_names import resolve_catalog_literal
+from sql.comparison_planner import Comparison, ComparisonPlanner
 from sql.numbers import number_literal
-from sql.operators import operator_call
 from sql.positions import inner_pos, position
 from sql.scope import TableEntry, missing_table
+from sql.subquery_planner import Subquery
 from sql.type_names import resolve_type
 
-_COMPARISONS: Final = frozenset({"=", "<>", "<", "<=", ">", ">="})
 _CATALOG_TYPES: Final = frozenset({2205, 2206, 24, 4089, 4096})
 
 
-class ScalarPlanner(CallPlanner):
+class ScalarPlanner(ComparisonPlanner):
     """Plans the expressions of one place in a query."""
 
     # Entry points
 
     def plan(self, node: ast.Expression) -> Scalar:
         """The scalar of an expression; its type may still be unknown."""
-        method = _METHODS.get(type(node))
-        if method is None:
-            raise SqlError(FEATURE_NOT_SUPPORTED, f"{type(node).__name__} is not supported here")
         context = self.context
         context.enter()
-        result = method(self, node)
+        result = self._dispatch(node)
         context.leave()
         return result
 
@@ -57,9 +54,69 @@ class ScalarPlanner(CallPlanner):
         """An expression coerced to a type."""
         return self.coercer.coerce(self.plan(node), target, context, position(node))
 
+    def _dispatch(self, node: ast.Expression) -> Scalar:
+        match node:
+            case ast.ColumnName():
+                return self._column_reference(node)
+            case ast.NumberLiteral(text=text, pos=pos):
+                return number_literal(text, pos)
+            case ast.StringLiteral(value=value):
+                return literal(value, UNKNOWN)
+            case ast.NullLiteral():
+                return literal(None, UNKNOWN)
+            case ast.BooleanLiteral(value=is_true):
+                return intrinsics.TRUE if is_true else intrinsics.FALSE
+            case ast.ParameterReference():
+                return self._parameter(node)
+            case ast.FunctionCall():
+                return self.function_call(node)
+            case ast.SessionValue():
+                return self.session_value(node)
+            case ast.CastExpression():
+                return self._cast(node)
+            case ast.CaseExpression():
+                return self._case(node)
+            case ast.CoalesceExpression():
+                return self._coalesce(node)
+            case ast.NullIf():
+                return self._null_if(node)
+            case ast.MinMax():
+                return self._min_max(node)
+            case _ if isinstance(node, Comparison):
+                return self.comparison(node)
+            case _ if isinstance(node, Subquery):
+                return self.subquery(node)
+            case _:
+                return self._other(node)
+
+    def _other(self, node: ast.Expression) -> Scalar:
+        match node:
+            case ast.ArrayExpression():
+                return self._array_as(node, None)
+            case ast.RowExpression(items=items):
+                return intrinsics.row_of(tuple(self.coercer.known(self.plan(i)) for i in items))
+            case ast.Subscript():
+                return self._subscript(node)
+            case ast.FieldSelection():
+                return self._field(node)
+            case ast.CollateExpression():
+                return self._collate(node)
+            case ast.Star():
+                return self._star(node)
+            case ast.GroupingCall():
+                return self.grouping_call(node)
+            case ast.DefaultMarker(pos=pos):
+                raise SqlError(
+                    SYNTAX_ERROR, "DEFAULT is not allowed in this context", position=pos + 1
+                )
+            case _:
+                raise SqlError(
+                    FEATURE_NOT_SUPPORTED, f"{type(node).__name__} is not supported here"
+                )
+
     # Names and constants
 
-    def _column(self, node: ast.ColumnName) -> Scalar:
+    def _column_reference(self, node: ast.ColumnName) -> Scalar:
         found = self.scope.find(node.parts, node.pos)
         if found is not None:
             return found
@@ -92,18 +149,6 @@ class ScalarPlanner(CallPlanner):
             raise missing_table(node.qualifier, node.pos)
         return self._whole_row(entry)
 
-    def _number(self, node: ast.NumberLiteral) -> Scalar:
-        return number_literal(node.text, node.pos)
-
-    def _string(self, node: ast.StringLiteral) -> Scalar:
-        return literal(node.value, UNKNOWN)
-
-    def _boolean(self, node: ast.BooleanLiteral) -> Scalar:
-        return intrinsics.TRUE if node.value else intrinsics.FALSE
-
-    def _null(self, node: ast.NullLiteral) -> Scalar:
-        return literal(None, UNKNOWN)
-
     def _parameter(self, node: ast.ParameterReference) -> Scalar:
         argument = self.scope.argument(node.index)
         if argument is not None:
@@ -115,181 +160,6 @@ class ScalarPlanner(CallPlanner):
                 position=node.pos + 1,
             )
         return self.context.parameters.reference(node.index)
-
-    def _default(self, node: ast.DefaultMarker) -> Scalar:
-        raise SqlError(
-            SYNTAX_ERROR, "DEFAULT is not allowed in this context", position=node.pos + 1
-        )
-
-    # Operators
-
-    def _operator(self, node: ast.Operator) -> Scalar:
-        right_node = node.right
-        if node.left is None:
-            return operator_call(
-                self.coercer, node.name, (self.plan(right_node),), node.pos, node.schema
-            )
-        if isinstance(node.left, ast.RowExpression) and node.name in _COMPARISONS:
-            if isinstance(right_node, ast.RowExpression):
-                return self._row_comparison(node.name, node.left, right_node, node.pos)
-            if isinstance(right_node, ast.ScalarSubquery):
-                return self.row_subquery_comparison(
-                    node.name, node.left, right_node.query, node.pos
-                )
-        left = self.plan(node.left)
-        return operator_call(
-            self.coercer, node.name, (left, self.plan(right_node)), node.pos, node.schema
-        )
-
-    def _row_comparison(
-        self, operator: str, left: ast.RowExpression, right: ast.RowExpression, pos: int
-    ) -> Scalar:
-        if len(left.items) != len(right.items):
-            raise SqlError(
-                SYNTAX_ERROR, "unequal number of entries in row expressions", position=pos + 1
-            )
-        if not left.items:
-            raise SqlError(
-                FEATURE_NOT_SUPPORTED, "cannot compare rows of zero length", position=pos + 1
-            )
-        lefts = [self.plan(item) for item in left.items]
-        rights = [self.plan(item) for item in right.items]
-        return self.compare_rows(operator, lefts, rights, pos)
-
-    def compare(self, operator: str, left: Scalar, right: Scalar, pos: int) -> Scalar:
-        """One comparison, by operator name."""
-        return operator_call(self.coercer, operator, (left, right), pos)
-
-    def compare_rows(
-        self, operator: str, lefts: Sequence[Scalar], rights: Sequence[Scalar], pos: int
-    ) -> Scalar:
-        """A comparison of rows, field by field."""
-        pairs = list(zip(lefts, rights, strict=True))
-        if operator in ("=", "<>"):
-            tests = [self.compare(operator, a, b, pos) for a, b in pairs]
-            combine = intrinsics.conjunction if operator == "=" else intrinsics.disjunction
-            return combine(tests)
-        strict = operator[0]
-        result = self.compare(operator, *pairs[-1], pos)
-        for left, right in reversed(pairs[:-1]):
-            equal = self.compare("=", left, right, pos)
-            less = self.compare(strict, left, right, pos)
-            result = intrinsics.disjunction([less, intrinsics.conjunction([equal, result])])
-        return result
-
-    def _conjunction(self, node: ast.Conjunction) -> Scalar:
-        return intrinsics.conjunction([self.condition(arg, "AND") for arg in node.args])
-
-    def _disjunction(self, node: ast.Disjunction) -> Scalar:
-        return intrinsics.disjunction([self.condition(arg, "OR") for arg in node.args])
-
-    def _negation(self, node: ast.Negation) -> Scalar:
-        return intrinsics.negate(self.condition(node.arg, "NOT"))
-
-    def _is_test(self, node: ast.IsTest) -> Scalar:
-        if node.test == "null":
-            return self._null_test(node)
-        words = f"IS {'NOT ' if node.negated else ''}{node.test.upper()}"
-        arg = self.condition(node.arg, words)
-        match node.test:
-            case "true":
-                result = intrinsics.is_true(arg)
-            case "false":
-                result = intrinsics.is_true(intrinsics.negate(arg))
-            case _:
-                result = intrinsics.is_null(arg)
-        return intrinsics.negate(result) if node.negated else result
-
-    def _null_test(self, node: ast.IsTest) -> Scalar:
-        if isinstance(node.arg, ast.RowExpression):
-            tests = [intrinsics.is_null(self.plan(item)) for item in node.arg.items]
-            if node.negated:
-                tests = [intrinsics.negate(test) for test in tests]
-            return intrinsics.conjunction(tests)
-        arg = self.coercer.known(self.plan(node.arg))
-        test = intrinsics.is_null(arg)
-        return intrinsics.negate(test) if node.negated else test
-
-    def _distinct_test(self, node: ast.DistinctTest) -> Scalar:
-        if isinstance(node.left, ast.RowExpression) and isinstance(node.right, ast.RowExpression):
-            if len(node.left.items) != len(node.right.items):
-                raise SqlError(
-                    SYNTAX_ERROR,
-                    "unequal number of entries in row expressions",
-                    position=node.pos + 1,
-                )
-            pairs = list(zip(node.left.items, node.right.items, strict=True))
-        else:
-            pairs = [(node.left, node.right)]
-        tests = []
-        for left_node, right_node in pairs:
-            left, right = self.plan(left_node), self.plan(right_node)
-            equal = self.compare("=", left, right, node.pos)
-            if isinstance(equal, Call) and len(equal.args) == 2:
-                left, right = equal.args
-            tests.append(intrinsics.not_distinct(left, right))
-        same = intrinsics.conjunction(tests)
-        return same if node.negated else intrinsics.negate(same)
-
-    def _between(self, node: ast.Between) -> Scalar:
-        arg, low, high = self.plan(node.arg), self.plan(node.low), self.plan(node.high)
-
-        def within(least: Scalar, most: Scalar) -> Scalar:
-            return intrinsics.conjunction(
-                [
-                    self.compare(">=", arg, least, node.pos),
-                    self.compare("<=", arg, most, node.pos),
-                ]
-            )
-
-        result = within(low, high)
-        if node.symmetric:
-            result = intrinsics.disjunction([result, within(high, low)])
-        return intrinsics.negate(result) if node.negated else result
-
-    def _in_list(self, node: ast.InList) -> Scalar:
-        operator = "<>" if node.negated else "="
-        tests = []
-        if isinstance(node.arg, ast.RowExpression):
-            for item in node.items:
-                if not isinstance(item, ast.RowExpression):
-                    raise SqlError(
-                        SYNTAX_ERROR,
-                        "unequal number of entries in row expressions",
-                        position=node.pos + 1,
-                    )
-                tests.append(self._row_comparison(operator, node.arg, item, node.pos))
-        else:
-            tests = self._list_tests(node, operator)
-        return intrinsics.conjunction(tests) if node.negated else intrinsics.disjunction(tests)
-
-    def _list_tests(self, node: ast.InList, operator: str) -> list[Scalar]:
-        """The items are first brought to one type with the argument, as PostgreSQL does when all
-        of them agree; otherwise each is compared for itself."""
-        arg = self.plan(node.arg)
-        items = [self.plan(item) for item in node.items]
-        if len(items) > 1 and len({item.type.oid for item in items}) > 1:
-            places = [position(node.arg), *map(position, node.items)]
-            try:
-                arg, *items = self.coercer.unify([arg, *items], "IN", places)
-            except SqlError as error:
-                if error.sqlstate != DATATYPE_MISMATCH:
-                    raise
-        return [self.compare(operator, arg, item, node.pos) for item in items]
-
-    def _pattern_match(self, node: ast.PatternMatch) -> Scalar:
-        arg, pattern = self.plan(node.arg), self.plan(node.pattern)
-        if node.is_similar:
-            escape = () if node.escape is None else (self.plan(node.escape),)
-            pattern = self.call_named("similar_to_escape", (pattern, *escape), node.pos)
-        elif node.escape is not None:
-            pattern = self.call_named("like_escape", (pattern, self.plan(node.escape)), node.pos)
-        return operator_call(self.coercer, node.operator, (arg, pattern), node.pos)
-
-    def _quantified(self, node: ast.Quantified) -> Scalar:
-        if isinstance(node.right, ast.Query):
-            return self.quantified_subquery(node, node.right)
-        return self.quantified_array(node, node.right)
 
     # Conditional expressions
 
@@ -360,7 +230,7 @@ class ScalarPlanner(CallPlanner):
 
     def _collate(self, node: ast.CollateExpression) -> Scalar:
         arg = self.coercer.known(self.plan(node.arg))
-        if arg.type.info.category not in ("S",):
+        if arg.type.info.category != "S":
             raise SqlError(
                 DATATYPE_MISMATCH,
                 f"collations are not supported by type {arg.type.info.sql_name}",
@@ -374,9 +244,6 @@ class ScalarPlanner(CallPlanner):
                 position=node.pos + 1,
             )
         return arg
-
-    def _array(self, node: ast.ArrayExpression) -> Scalar:
-        return self._array_as(node, None)
 
     def _array_as(self, node: ast.ArrayExpression, target: SqlType | None) -> Scalar:
         nested = any(isinstance(item, ast.ArrayExpression) for item in node.items)
@@ -410,9 +277,6 @@ class ScalarPlanner(CallPlanner):
                 position=node.pos + 1,
             )
         return intrinsics.array_of(tuple(unified), array_type)
-
-    def _row(self, node: ast.RowExpression) -> Scalar:
-        return intrinsics.row_of(tuple(self.coercer.known(self.plan(i)) for i in node.items))
 
     def _subscript(self, node: ast.Subscript) -> Scalar:
         levels: list[ast.Subscript] = []
@@ -449,43 +313,3 @@ class ScalarPlanner(CallPlanner):
             if entry is not None:
                 return self.scope.column((*node.arg.parts, node.field), node.pos)
         return self.record_field(self.plan(node.arg), node.field, node.pos)
-
-
-_Method = Callable[[ScalarPlanner, ast.Expression], Scalar]
-_METHODS: Final[dict[type[ast.Expression], _Method]] = {
-    ast.ColumnName: ScalarPlanner._column,  # type: ignore[dict-item]
-    ast.Star: ScalarPlanner._star,  # type: ignore[dict-item]
-    ast.NumberLiteral: ScalarPlanner._number,  # type: ignore[dict-item]
-    ast.StringLiteral: ScalarPlanner._string,  # type: ignore[dict-item]
-    ast.BooleanLiteral: ScalarPlanner._boolean,  # type: ignore[dict-item]
-    ast.NullLiteral: ScalarPlanner._null,  # type: ignore[dict-item]
-    ast.ParameterReference: ScalarPlanner._parameter,  # type: ignore[dict-item]
-    ast.DefaultMarker: ScalarPlanner._default,  # type: ignore[dict-item]
-    ast.Operator: ScalarPlanner._operator,  # type: ignore[dict-item]
-    ast.Conjunction: ScalarPlanner._conjunction,  # type: ignore[dict-item]
-    ast.Disjunction: ScalarPlanner._disjunction,  # type: ignore[dict-item]
-    ast.Negation: ScalarPlanner._negation,  # type: ignore[dict-item]
-    ast.IsTest: ScalarPlanner._is_test,  # type: ignore[dict-item]
-    ast.DistinctTest: ScalarPlanner._distinct_test,  # type: ignore[dict-item]
-    ast.Between: ScalarPlanner._between,  # type: ignore[dict-item]
-    ast.InList: ScalarPlanner._in_list,  # type: ignore[dict-item]
-    ast.InQuery: ScalarPlanner.in_query,  # type: ignore[dict-item]
-    ast.PatternMatch: ScalarPlanner._pattern_match,  # type: ignore[dict-item]
-    ast.Quantified: ScalarPlanner._quantified,  # type: ignore[dict-item]
-    ast.FunctionCall: ScalarPlanner.function_call,  # type: ignore[dict-item]
-    ast.SessionValue: ScalarPlanner.session_value,  # type: ignore[dict-item]
-    ast.CaseExpression: ScalarPlanner._case,  # type: ignore[dict-item]
-    ast.CoalesceExpression: ScalarPlanner._coalesce,  # type: ignore[dict-item]
-    ast.NullIf: ScalarPlanner._null_if,  # type: ignore[dict-item]
-    ast.MinMax: ScalarPlanner._min_max,  # type: ignore[dict-item]
-    ast.CastExpression: ScalarPlanner._cast,  # type: ignore[dict-item]
-    ast.CollateExpression: ScalarPlanner._collate,  # type: ignore[dict-item]
-    ast.ArrayExpression: ScalarPlanner._array,  # type: ignore[dict-item]
-    ast.RowExpression: ScalarPlanner._row,  # type: ignore[dict-item]
-    ast.Subscript: ScalarPlanner._subscript,  # type: ignore[dict-item]
-    ast.FieldSelection: ScalarPlanner._field,  # type: ignore[dict-item]
-    ast.ScalarSubquery: ScalarPlanner.scalar_subquery,  # type: ignore[dict-item]
-    ast.ExistsSubquery: ScalarPlanner.exists_subquery,  # type: ignore[dict-item]
-    ast.ArraySubquery: ScalarPlanner.array_subquery,  # type: ignore[dict-item]
-    ast.GroupingCall: ScalarPlanner.grouping_call,  # type: ignore[dict-item]
-}

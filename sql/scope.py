@@ -102,16 +102,13 @@ class Scope:
 
     def column(self, parts: tuple[str, ...], pos: int) -> Scalar:
         """What a column reference means. Raises SqlError 42703, 42702, 42P01."""
-        found = self._search(parts, pos)
+        found = self.find(parts, pos)
         if found is not None:
             return found
         raise self._not_found(parts, pos)
 
     def find(self, parts: tuple[str, ...], pos: int) -> Scalar | None:
         """Like `column`, but None when there is no such column."""
-        return self._search(parts, pos)
-
-    def _search(self, parts: tuple[str, ...], pos: int) -> Scalar | None:
         found = self._own(parts, pos)
         if found is not None:
             if self.note is not None:
@@ -119,7 +116,7 @@ class Scope:
             return found
         if self.parent is None:
             return None
-        outer = self.parent._search(parts, pos)
+        outer = self.parent.find(parts, pos)
         if outer is None or self.boundary is None:
             return outer
         return self.boundary.capture(outer)

@@ -75,7 +75,7 @@ class StatementParser(DefinitionParser):
         if word in _UNSUPPORTED_WORDS:
             self.skip_statement()
             return ast.Unsupported(word.upper())
-        self.fail()
+        raise self.unexpected()
 
     # Queries and modifications
 

@@ -7,6 +7,7 @@ three questions, each answered by a hash join: is there an equal row, a null, an
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import assert_never
 
 from core.errors import FEATURE_NOT_SUPPORTED, SYNTAX_ERROR, SqlError
 from core.rows import Array
@@ -21,6 +22,8 @@ from sql.expression_base import ExpressionBase, OutputColumn, PlannedQuery
 from sql.hir import ApplyKind, Hir, types_of
 from sql.pending import PendingSubquery, Substitution, attach_subqueries
 from sql.scope import Boundary, Scope, shift_columns
+
+Subquery = ast.ScalarSubquery | ast.ExistsSubquery | ast.ArraySubquery | ast.InQuery
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +60,21 @@ class SubqueryPlanner(ExpressionBase):
 
     # Forms
 
-    def scalar_subquery(self, node: ast.ScalarSubquery) -> Scalar:
+    def subquery(self, node: Subquery) -> Scalar:
+        """Any subquery in a general position."""
+        match node:
+            case ast.ScalarSubquery():
+                return self._scalar_subquery(node)
+            case ast.ExistsSubquery():
+                return self._exists_subquery(node)
+            case ast.ArraySubquery():
+                return self._array_subquery(node)
+            case ast.InQuery():
+                return self._in_query(node)
+            case _:
+                assert_never(node)
+
+    def _scalar_subquery(self, node: ast.ScalarSubquery) -> Scalar:
         """A subquery as a value."""
         planned, boundary = self._inner(node.query)
         self._single_column(planned, node.pos)
@@ -74,7 +91,7 @@ class SubqueryPlanner(ExpressionBase):
         sub = hir.Project(self.queries.as_relation(planned), (index,))
         return self._applied_column(sub, boundary, ApplyKind.SCALAR)
 
-    def exists_subquery(self, node: ast.ExistsSubquery) -> Scalar:
+    def _exists_subquery(self, node: ast.ExistsSubquery) -> Scalar:
         """EXISTS in a general position."""
         sub, boundary = self._relation(node.query)
         return self._exists(sub, boundary)
@@ -84,7 +101,7 @@ class SubqueryPlanner(ExpressionBase):
         flag = self._applied_column(hir.Map(one_row, (intrinsics.TRUE,)), boundary)
         return intrinsics.or_else(flag, intrinsics.FALSE)
 
-    def array_subquery(self, node: ast.ArraySubquery) -> Scalar:
+    def _array_subquery(self, node: ast.ArraySubquery) -> Scalar:
         """ARRAY(query): elements in the query's order."""
         planned, boundary = self._inner(node.query)
         self._single_column(planned, node.pos)
@@ -112,7 +129,7 @@ class SubqueryPlanner(ExpressionBase):
         column = self._applied_column(hir.Reduce(source, (), (aggregate,)), boundary)
         return intrinsics.or_else(column, literal(Array((), ()), result))
 
-    def in_query(self, node: ast.InQuery) -> Scalar:
+    def _in_query(self, node: ast.InQuery) -> Scalar:
         """`x [NOT] IN (query)` in a general position."""
         lefts = self._left_row(node.arg)
         sub, boundary = self._checked(node.query, lefts, node.pos)

@@ -277,7 +277,7 @@ def _sort_residual(
 
 def _transferred(left_tests: list[Scalar], keys: tuple[tuple[Scalar, Scalar], ...]) -> list[Scalar]:
     """Tests `key = constant` of the left side, said of the right side's equal key."""
-    result = []
+    result: list[Scalar] = []
     for test in left_tests:
         if not (isinstance(test, Call) and test.function.startswith("=(")):
             continue

@@ -1,4 +1,4 @@
-"""Nodes that do nothing, or that one node can do as well as two; empty relations; single use Lets."""
+"""Nodes that do nothing, nodes that one node can replace, empty relations, Lets of a single use."""
 
 from core.rows import codec_for
 from expr.relation import (
