@@ -1,12 +1,12 @@
 """From planned queries to relations without variables.
 
 `Lowering.lower(hir, domain)` gives the rows of `hir` for every row of the *domain*, a
-duplicate-free relation of the variables that `hir` may name: the domain's columns come first, those of `hir`
-follow. An `Apply` takes as domain the distinct bindings of its input, lowers its subquery over it
-and joins the result back, so any correlation costs hash joins instead of nested loops. Frequent
-shapes need no domain at all: uncorrelated subqueries, filters over an uncorrelated relation (they
-become join predicates), subqueries without FROM (they become scalars) and calls of table functions
-(they go through the input row by row).
+duplicate-free relation of the variables that `hir` may name: the domain's columns come first, those
+of `hir` follow. An `Apply` takes as domain the distinct bindings of its input, lowers its subquery
+over it and joins the result back, so any correlation costs hash joins instead of nested loops.
+Frequent shapes need no domain at all: uncorrelated subqueries, filters over an uncorrelated
+relation (they become join predicates), subqueries without FROM (they become scalars) and calls of
+table functions (they go through the input row by row).
 Source of the method: "Unnesting Arbitrary Queries" (Neumann, Kemper), as Materialize applies it.
 """
 
