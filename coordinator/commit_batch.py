@@ -21,7 +21,6 @@ from coordinator.requests import (
 from core import errors
 from core.errors import SqlError
 from core.ids import GlobalId, ShardId, Timestamp
-from core.planted_bugs import is_planted
 from persist.batches import (
     Batch,
     BatchPart,
@@ -34,8 +33,6 @@ from persist.txns_state import TxnWrite
 
 MAX_REQUESTS: Final = 1024
 MAX_INLINE_BYTES: Final = 8 * 1024 * 1024
-_SKIPS_REVALIDATION: Final = is_planted("skipped_revalidation")
-_SKIPS_BATCH_MATES: Final = is_planted("unvalidated_batch_mate")
 
 
 class LastWrites:
@@ -144,38 +141,32 @@ class CommitBatch:
         if read_set is None:
             return
         assert read_ts is not None
-        if not _SKIPS_REVALIDATION:
-            if self.catalog.definitions_revision > planned_revision:
-                raise CatalogChangedError("a definition changed since the statement was planned")
-            if self._last_writes.is_written_since(read_set, read_ts):
-                raise SerializationConflictError
-        if not _SKIPS_BATCH_MATES and not self.written.isdisjoint(read_set):
+        if self.catalog.definitions_revision > planned_revision:
+            raise CatalogChangedError("a definition changed since the statement was planned")
+        if self._last_writes.is_written_since(read_set, read_ts):
+            raise SerializationConflictError
+        if not self.written.isdisjoint(read_set):
             raise SerializationConflictError
 
-    def _shards(
-        self, writes: tuple[TableWrite, ...], catalog: Catalog
-    ) -> tuple[ShardId | None, ...]:
-        """The shard of each write; None only under a planted bug."""
-        shards: list[ShardId | None] = []
+    def _shards(self, writes: tuple[TableWrite, ...], catalog: Catalog) -> tuple[ShardId, ...]:
+        """The shard of each write. Raises SqlError if its table is gone."""
+        shards: list[ShardId] = []
         for write in writes:
             collection = catalog.collections.get(write.id)
-            if collection is None and not _SKIPS_REVALIDATION:
+            if collection is None:
                 raise SqlError(
                     errors.UNDEFINED_TABLE,
                     f'relation "{write.name or write.id}" does not exist',
                     detail="It was dropped after the statement was planned.",
                 )
-            shards.append(None if collection is None else collection.shard)
+            shards.append(collection.shard)
         return tuple(shards)
 
-    def _take_writes(
-        self, writes: tuple[TableWrite, ...], shards: tuple[ShardId | None, ...]
-    ) -> None:
+    def _take_writes(self, writes: tuple[TableWrite, ...], shards: tuple[ShardId, ...]) -> None:
         for write, shard in zip(writes, shards, strict=True):
-            if shard is None or not write.batch.update_count:
-                continue
-            self.written.add(write.id)
-            self._take_batch(shard, write.batch)
+            if write.batch.update_count:
+                self.written.add(write.id)
+                self._take_batch(shard, write.batch)
 
     def _take_batch(self, shard: ShardId, batch: Batch) -> None:
         self._writes.setdefault(shard, []).append(batch)

@@ -10,13 +10,11 @@ from typing import Final
 
 from core.errors import StorageError
 from core.ids import Timestamp
-from core.planted_bugs import is_planted
 from oracle.metrics import BATCHED_OPS, BATCHES
 from oracle.oracle import ReadTimestamp, TimestampOracle, WriteTimestamp
 
 _BATCHED: Final = BATCHED_OPS.labels("read_ts")
 _BATCHES: Final = BATCHES.labels("read_ts")
-_READS_PER_STALE_ANSWER: Final = 20
 
 
 class BatchingOracle:
@@ -27,8 +25,6 @@ class BatchingOracle:
         self._waiting: list[asyncio.Future[ReadTimestamp]] = []
         self._wake = asyncio.Event()
         self._task = asyncio.create_task(self._run(), name="oracle read_ts batching")
-        self._stale_answer: ReadTimestamp | None = None
-        self._stale_uses = 0
 
     async def write_ts(self) -> WriteTimestamp:
         return await self._inner.write_ts()
@@ -40,9 +36,10 @@ class BatchingOracle:
         await self._inner.apply_write(ts, is_catalog_change=is_catalog_change)
 
     async def read_ts(self) -> ReadTimestamp:
-        if is_planted("cached_read_ts"):
-            return await self._cached_read_ts()
-        return await self._batched_read_ts()
+        future: asyncio.Future[ReadTimestamp] = asyncio.get_running_loop().create_future()
+        self._waiting.append(future)
+        self._wake.set()
+        return await future
 
     async def close(self) -> None:
         """Stop; calls that wait are cancelled."""
@@ -50,12 +47,6 @@ class BatchingOracle:
         await asyncio.wait([self._task])
         for future in self._waiting:
             future.cancel()
-
-    def _batched_read_ts(self) -> asyncio.Future[ReadTimestamp]:
-        future: asyncio.Future[ReadTimestamp] = asyncio.get_running_loop().create_future()
-        self._waiting.append(future)
-        self._wake.set()
-        return future
 
     async def _run(self) -> None:
         while True:
@@ -76,14 +67,6 @@ class BatchingOracle:
                 for future in batch:
                     if not future.done():
                         future.set_result(answer)
-
-    async def _cached_read_ts(self) -> ReadTimestamp:
-        """A planted bug: most answers are an old one."""
-        if self._stale_answer is None or self._stale_uses >= _READS_PER_STALE_ANSWER:
-            self._stale_answer = await self._batched_read_ts()
-            self._stale_uses = 0
-        self._stale_uses += 1
-        return self._stale_answer
 
 
 def _fail(batch: list[asyncio.Future[ReadTimestamp]], error: StorageError) -> None:

@@ -15,7 +15,6 @@ import structlog
 from core.clock import Clock, system_clock
 from core.errors import DeterminateError, IndeterminateError
 from core.ids import ShardId, Timestamp
-from core.planted_bugs import is_planted
 from core.retry import Backoff
 from persist.batches import UpdateChunk
 from persist.handles import LeasedReader
@@ -35,7 +34,6 @@ from persist.txns_state import (
 SCAN_PAGE: Final = 1_000
 PUSH_PATIENCE_S: Final = 0.1
 WAIT_DEADLINE_S: Final = 120.0
-_PUSHES_PER_LOST: Final = 20
 
 ResetListener = Callable[[], None]
 
@@ -54,7 +52,6 @@ class TxnsReader:
         self._advanced = asyncio.Event()
         self._fetching: asyncio.Task[None] | None = None
         self._fetch_lock = asyncio.Lock()
-        self._pushes = 0
 
     @property
     def upper(self) -> Timestamp:
@@ -94,8 +91,6 @@ class TxnsReader:
     def apply_push(self, push: TxnsPush) -> None:
         """Take one pushed entry. Old ones are ignored; behind a gap a fetch is started."""
         if push.seqno <= self._state.seqno:
-            return
-        if is_planted("lost_push") and self._loses(push):
             return
         if push.seqno == self._state.seqno + 1:
             self._receive(push.seqno, push.data)
@@ -202,15 +197,3 @@ class TxnsReader:
             _log.warning("txns_fetch_failed", error=str(error))
         finally:
             self._fetching = None
-
-    def _loses(self, push: TxnsPush) -> bool:
-        """A planted bug: now and then a push is lost, and the gap behind it goes unnoticed."""
-        self._pushes += 1
-        entry = decode_entry(push.data)
-        if self._pushes % _PUSHES_PER_LOST == 0 and entry.record.writes:
-            empty = TxnsEntry(entry.nonce, CommitRecord(entry.record.ts), entry.tidied_through)
-            self._state.apply(push.seqno, empty)
-            self._tell(empty.record)
-            self._advanced.set()
-            return True
-        return False

@@ -17,7 +17,6 @@ from typing import Final
 from core.clock import Clock, system_clock, wait_for_clock
 from core.errors import DeterminateError, FencedError, IndeterminateError
 from core.ids import MIN_TIMESTAMP, ShardId, Timestamp
-from core.planted_bugs import is_planted
 from core.retry import Backoff
 from persist.commit_point import (
     CommitOutcome,
@@ -46,7 +45,6 @@ ENTRIES_PER_BASE: Final = 1_000
 LEAST_BYTES_PER_BASE: Final = 4 * 1024 * 1024
 SCAN_PAGE: Final = 1_000
 MAX_PROPOSALS: Final = 10
-_PLANTED_DELAY_S: Final = 0.05
 
 
 class TxnsWriter:
@@ -80,7 +78,6 @@ class TxnsWriter:
         self._truncate = asyncio.Event()
         self._listeners: list[PushListener] = []
         self._tidy_waiting: list[tuple[Timestamp, asyncio.Future[None]]] = []
-        self._planted_task: asyncio.Task[CommitOutcome] | None = None
         epoch = location.fence.epoch
         machines = MachineCache(location)
         self._maintenance = Maintenance(location, state, machines, epoch, clock, garbage_grace_us)
@@ -212,15 +209,16 @@ class TxnsWriter:
             data=data,
             is_catalog_change=record.is_catalog_change,
         )
-        if is_planted("apply_before_durable"):
-            await self._commit_later(proposal)
-        else:
-            outcome = await self._settle(proposal)
-            if isinstance(outcome, CommitRejected):
-                self._floor = max(self._floor, outcome.write_ts)
-                if outcome.seqno != proposal.expected_seqno:
-                    await self._recover_head(outcome)
-                return False
+        outcome = await self._settle(proposal)
+        if isinstance(outcome, CommitRejected):
+            self._floor = max(self._floor, outcome.write_ts)
+            if outcome.seqno != proposal.expected_seqno:
+                self._broken = "another writer moved the txns shard"
+                raise FencedError(
+                    f"another writer moved the txns shard to {outcome.seqno},"
+                    f" expected {proposal.expected_seqno}"
+                )
+            return False
         self._succeed(seqno, entry, data)
         return True
 
@@ -241,9 +239,6 @@ class TxnsWriter:
                 if backoff.is_exhausted:
                     raise IndeterminateError("a commit could not be settled") from None
             except IndeterminateError:
-                if is_planted("blind_retry"):
-                    self._broken = None
-                    return await self._blind_retry(proposal)
                 if backoff.is_exhausted:
                     raise
                 is_repetition = True
@@ -279,17 +274,6 @@ class TxnsWriter:
                 future.set_result(None)
         self._tidy_waiting = still
 
-    async def _recover_head(self, outcome: CommitRejected) -> None:
-        """The head is not ours: with a valid fence only a bug, or a planted one, can do that."""
-        if not is_planted("blind_retry"):
-            self._broken = "another writer moved the txns shard"
-            raise FencedError(
-                f"another writer moved the txns shard to {outcome.seqno},"
-                f" expected {self._state.seqno}"
-            )
-        for found in await self._location.consensus.scan(self._shard, self._state.seqno + 1):
-            self._succeed(found.seqno, decode_entry(found.data), found.data)
-
     async def _run_truncate(self) -> None:
         while True:
             await self._truncate.wait()
@@ -302,21 +286,6 @@ class TxnsWriter:
                 raise
             except (DeterminateError, IndeterminateError):
                 continue  # the next base truncates more
-
-    async def _commit_later(self, proposal: CommitProposal) -> None:
-        """A planted bug: acknowledge now, make durable later."""
-        if self._planted_task is not None:
-            await self._planted_task
-
-        async def commit() -> CommitOutcome:
-            await asyncio.sleep(_PLANTED_DELAY_S)
-            return await self._settle(proposal)
-
-        self._planted_task = asyncio.create_task(commit(), name="planted late commit")
-
-    async def _blind_retry(self, proposal: CommitProposal) -> CommitOutcome:
-        """A planted bug: take a lost answer for a failure and commit again at another time."""
-        return CommitRejected(proposal.expected_seqno, proposal.ts)
 
 
 async def fetch_txns_state(consensus: Consensus, shard: ShardId) -> TxnsState:

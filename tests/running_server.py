@@ -27,12 +27,19 @@ class ServerFailedError(AssertionError):
 class HeadwaterServer:
     """One server on one data directory; ports change from start to start."""
 
-    def __init__(self, data_dir: Path, arguments: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        data_dir: Path,
+        arguments: Sequence[str] = (),
+        *,
+        program: Sequence[str] = ("headwater",),
+    ) -> None:
         self.data_dir = data_dir
         self.sql_port = 0
         self.internal_port = 0
         self.http_port = 0
         self._arguments = tuple(arguments)
+        self._program = tuple(program)  # a module that runs the server, and its own arguments
         self._process: subprocess.Popen[str] | None = None
         self._stderr_lines: deque[str] = deque(maxlen=STDERR_LINES_KEPT)
         self._stderr_reader: threading.Thread | None = None
@@ -63,7 +70,7 @@ class HeadwaterServer:
     def start(self) -> None:
         """Start the process and return when it has printed its ready line."""
         command = [
-            *(sys.executable, "-m", "headwater", "--data-dir", str(self.data_dir)),
+            *(sys.executable, "-m", *self._program, "--data-dir", str(self.data_dir)),
             *("--sql-listen-addr", "127.0.0.1:0", "--internal-sql-listen-addr", "127.0.0.1:0"),
             *("--http-listen-addr", "127.0.0.1:0", *self._arguments),
         ]

@@ -6,36 +6,63 @@ over, and the first must end by itself. Clients always connect to the newest.
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Final
 
-import asyncpg
-
+from tests.consistency.store_proxy import Loss, StoreProxy
 from tests.processes import replicas
 from tests.running_server import HeadwaterServer
 
-TAKEOVER_DEADLINE_S: Final = 30.0
+PROGRAM: Final = ("headwater",)
 
 
 class Environment:
     """One environment, whichever process serves it at the moment."""
 
-    def __init__(self, directory: Path, metadata_url: str, rng: random.Random) -> None:
+    def __init__(
+        self, directory: Path, proxy: StoreProxy, rng: random.Random, program: Sequence[str]
+    ) -> None:
         self._directory = directory
-        self._metadata_url = metadata_url
+        self._proxy = proxy
         self._random = rng
-        self._starts = 0
-        self.server = self._start()
+        self._program = program
+        self._servers: list[HeadwaterServer] = []
+
+    @classmethod
+    @asynccontextmanager
+    async def open(
+        cls,
+        directory: Path,
+        metadata_url: str,
+        rng: random.Random,
+        *,
+        store_delay_s: float = 0.0,
+        program: Sequence[str] = PROGRAM,
+    ) -> "AsyncIterator[Environment]":
+        """Start the first server; in the end, stop the last."""
+        async with StoreProxy.open(metadata_url, store_delay_s) as proxy:
+            environment = cls(directory, proxy, rng, program)
+            try:
+                await environment._start()
+                yield environment
+            finally:
+                for server in environment._servers:
+                    if server.is_running:
+                        await asyncio.to_thread(server.stop)
+
+    @property
+    def server(self) -> HeadwaterServer:
+        """The newest server that was ready."""
+        return next(s for s in reversed(self._servers) if s.sql_port)
 
     def dsn(self) -> str:
         return self.server.dsn
 
-    def close(self) -> None:
-        if self.server.is_running:
-            self.server.stop()
-
-    def faults(self, names: tuple[str, ...], pause_s: float) -> Callable[[], Awaitable[None]]:
+    def faults(
+        self, names: tuple[str, ...], pause_s: float
+    ) -> Callable[[], Coroutine[None, None, None]]:
         """An endless run of the named faults, `pause_s` apart on average."""
         actions = [getattr(self, f"_{name}") for name in names]
 
@@ -47,13 +74,14 @@ class Environment:
 
         return run
 
-    def _start(self) -> HeadwaterServer:
-        self._starts += 1
+    async def _start(self) -> None:
         server = HeadwaterServer(
-            self._directory / f"server-{self._starts}", ("--metadata-url", self._metadata_url)
+            self._directory / f"server-{len(self._servers)}",
+            ("--metadata-url", self._proxy.url),
+            program=self._program,
         )
-        server.start()
-        return server
+        self._servers.append(server)
+        await asyncio.to_thread(server.start)
 
     async def _kill_replica(self) -> None:
         running = replicas(self.server.pid)
@@ -62,21 +90,17 @@ class Environment:
 
     async def _kill_server(self) -> None:
         await asyncio.to_thread(self.server.kill)
-        self.server = await asyncio.to_thread(self._start)
+        await self._start()
 
     async def _take_over(self) -> None:
         earlier = self.server
-        self.server = await asyncio.to_thread(self._start)
+        await self._start()
         status = await asyncio.to_thread(earlier.wait)
         assert status != 0, "a fenced server must say by its status that it was fenced"
+        assert "took over" in earlier.stderr
 
-    async def _cut_store_connections(self) -> None:
-        """Break the server's connections to the store, answers on their way included."""
-        connection = await asyncpg.connect(self._metadata_url)
-        try:
-            await connection.execute(
-                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
-                "WHERE datname = current_database() AND pid <> pg_backend_pid()"
-            )
-        finally:
-            await connection.close()
+    async def _lose_requests(self) -> None:
+        self._proxy.lose(Loss.REQUEST)
+
+    async def _lose_answers(self) -> None:
+        self._proxy.lose(Loss.ANSWER)

@@ -45,6 +45,15 @@ def test_concurrent_transactions_may_take_either_order() -> None:
     assert find_replay_anomalies(history) == []
 
 
+def test_a_write_does_not_read_itself_though_a_reader_at_its_time_does() -> None:
+    history = [
+        transaction(1, (0, 3), appends=(Append("x", 1),), reads=(read("x"),), timestamp=10),
+        transaction(2, (1, 4), reads=(read("x", 1),), timestamp=10),
+    ]
+    assert find_anomalies(history) == []
+    assert find_replay_anomalies(history) == []
+
+
 STALE_READ = [
     transaction(1, (0, 1), appends=(Append("x", 1),), timestamp=10),
     transaction(2, (2, 3), reads=(read("x"),), timestamp=9),

@@ -36,6 +36,11 @@ def _timestamp(transaction: Transaction) -> int:
     return transaction.timestamp
 
 
+def _reads_at(transaction: Transaction) -> int:
+    """The last commit time that the transaction's reads may show: its own commit is none."""
+    return _timestamp(transaction) - (1 if transaction.is_write else 0)
+
+
 def _check_reads(history: Sequence[Transaction], timed: Sequence[Transaction]) -> Iterable[Anomaly]:
     """A read-only transaction sees commits at its own time; a writing one only earlier ones."""
     commits = sorted((t for t in timed if t.appends), key=_timestamp)
@@ -52,8 +57,8 @@ def _check_reads(history: Sequence[Transaction], timed: Sequence[Transaction]) -
         values_of_key[key].append(value)
     contents: dict[str, list[int]] = defaultdict(list)
     position = 0
-    for reader in sorted((t for t in timed if t.reads), key=lambda t: (_timestamp(t), t.is_write)):
-        at = _timestamp(reader) - (1 if reader.is_write else 0)
+    for reader in sorted((t for t in timed if t.reads), key=_reads_at):
+        at = _reads_at(reader)
         while position < len(commits) and _timestamp(commits[position]) <= at:
             for append in commits[position].appends:
                 contents[append.key].append(append.value)

@@ -17,7 +17,7 @@ import asyncio
 import itertools
 import random
 import time
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -46,6 +46,7 @@ SCHEMA: Final = (
     *(f"CREATE TABLE {t} (key int NOT NULL, value int NOT NULL)" for t in SET_TABLES),
     *(f"CREATE TABLE {t} (key int NOT NULL, elements text NOT NULL)" for t in LIST_TABLES),
 )
+Faults = Callable[[], Coroutine[None, None, None]]
 
 
 @dataclass(slots=True)
@@ -109,7 +110,10 @@ async def prepare(dsn: str) -> None:
 
 
 async def run(
-    workload: Workload, clients: int, seconds: float, faults: Callable[[], Awaitable[None]]
+    workload: Workload,
+    clients: int,
+    seconds: float,
+    faults: Faults,
 ) -> None:
     """Run `clients` clients for `seconds` with `faults` going on, then read every key."""
     stop = asyncio.Event()

@@ -10,17 +10,15 @@ from dataclasses import dataclass, field
 import asyncpg
 import pytest
 
-from core import planted_bugs
 from core.errors import DeterminateError, FencedError, IndeterminateError
 from core.ids import MIN_TIMESTAMP, Timestamp
-from oracle.batching import BatchingOracle
-from oracle.memory import MemoryOracle, MemoryTimeline
 from persist.faults import FaultInjector, FaultRates
 from persist.location import PersistLocation
-from persist.memory import MemoryFences
 from persist.snapshot import SinceError
 from persist.txn_reader import TxnsReader
+from persist.txn_wal import TxnsWriter
 from persist.txns_state import CommitRecord, TxnsPush
+from tests.consistency.planted_bugs import BlindlyRetryingWriter
 from tests.persist.txns_environment import (
     OTHER,
     TABLE,
@@ -85,10 +83,12 @@ async def take_over(environment: MemoryEnvironment) -> Process:
             continue
 
 
-async def run_history(seed: int) -> tuple[History, TxnsReader, FaultInjector]:
+async def run_history(
+    seed: int, writer: type[TxnsWriter] = TxnsWriter
+) -> tuple[History, TxnsReader, FaultInjector]:
     chooser = random.Random(seed)
     faults = FaultInjector(RATES, seed)
-    environment = MemoryEnvironment(faults)
+    environment = MemoryEnvironment(faults, writer=writer)
     history = History()
     running: list[asyncio.Task[None]] = []
     for generation in range(PROCESSES):
@@ -163,53 +163,15 @@ async def test_cut_connections_lose_and_double_nothing(
         await check_history(history, reader)
 
 
-async def test_the_check_catches_a_blind_retry(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(planted_bugs, "_PLANTED", "blind_retry")
+async def test_the_check_catches_a_blind_retry() -> None:
     caught = 0
     for seed in range(4):
-        history, reader, _ = await run_history(seed)
+        history, reader, _ = await run_history(seed, BlindlyRetryingWriter)
         try:
             await check_history(history, reader)
         except AssertionError:
             caught += 1
     assert caught > 0
-
-
-async def test_apply_before_durable_acknowledges_too_early(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(planted_bugs, "_PLANTED", "apply_before_durable")
-    process = await MemoryEnvironment().take_over()
-    ts = await process.writer.commit([write(TABLE, 1)], register=[TABLE])
-    assert (await process.oracle.read_ts()).read_ts < ts
-
-
-async def test_a_cached_read_time_misses_an_acknowledged_write(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(planted_bugs, "_PLANTED", "cached_read_ts")
-    fences = MemoryFences()
-    inner = MemoryOracle(MemoryTimeline(), fences, fences.take("test"), lambda: 1_000)
-    oracle = BatchingOracle(inner)
-    await oracle.read_ts()
-    ts = (await oracle.write_ts()).timestamp
-    await oracle.apply_write(ts)
-    assert (await oracle.read_ts()).read_ts < ts
-    await oracle.close()
-
-
-async def test_a_lost_push_goes_unnoticed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(planted_bugs, "_PLANTED", "lost_push")
-    process = await MemoryEnvironment().take_over()
-    reader = await TxnsReader.open(process.location, TXNS)
-    records: list[CommitRecord] = []
-    reader.add_listener(records.append)
-    process.writer.add_listener(lambda push, record: reader.apply_push(push))
-    await process.writer.commit([], register=[TABLE])
-    for number in range(60):
-        await process.writer.commit([write(TABLE, number)])
-    assert reader.upper == process.writer.upper
-    assert 0 < sum(len(record.writes) for record in records) < 60
 
 
 @pytest.mark.parametrize("seed", range(4))

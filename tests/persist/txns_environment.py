@@ -68,13 +68,19 @@ class Process:
 class MemoryEnvironment:
     """Stores in memory that successive processes open; every access may fail."""
 
-    def __init__(self, faults: FaultInjector | None = None, clock: Clock = system_clock) -> None:
+    def __init__(
+        self,
+        faults: FaultInjector | None = None,
+        clock: Clock = system_clock,
+        writer: type[TxnsWriter] = TxnsWriter,
+    ) -> None:
         self._fences = MemoryFences()
         self._logs = MemoryLogs()
         self._timeline = MemoryTimeline()
         self.blob = MemoryBlob()
         self._faults = faults
         self._clock = clock
+        self._writer = writer
 
     async def take_over(self) -> Process:
         """A new process with the next epoch."""
@@ -86,7 +92,7 @@ class MemoryEnvironment:
         if self._faults is not None:
             commit_point = FaultyCommitPoint(commit_point, self._faults)
         location = PersistLocation("", consensus, self.blob, fence, None)
-        writer = await TxnsWriter.open(
+        writer = await self._writer.open(
             location, TXNS, commit_point, clock=self._clock, garbage_grace_us=0
         )
         return Process(location, oracle, commit_point, writer)
