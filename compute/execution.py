@@ -6,7 +6,7 @@ output yields `NO_ROWS`. A rendered operator tree holds no state of an execution
 many at once; dropping the generator is all it takes to cancel one.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from sys import getsizeof
 from typing import Final, NamedTuple, Protocol
 
@@ -93,7 +93,7 @@ class Execution:
     def __init__(
         self,
         as_of: Timestamp,
-        tables: dict[GlobalId, TableReader],
+        tables: Mapping[GlobalId, TableReader],
         budget: MemoryBudget,
     ) -> None:
         self.as_of = as_of

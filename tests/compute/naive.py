@@ -5,9 +5,10 @@ has tests of its own; equality and order come from `expr.ordering`.
 """
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import cmp_to_key
 from itertools import product
+from typing import Any
 
 from core.errors import SqlError
 from core.ids import GlobalId
@@ -56,9 +57,9 @@ def naive(
     bound = bound or {}
     types = column_types(relation)
     match relation:
-        case Constant(rows=rows):
+        case Constant(rows=encoded):
             decode = codec_for(types).decode
-            return [(decode(data), diff) for data, diff in rows]
+            return [(decode(data), diff) for data, diff in encoded]
         case Get(id=id):
             return tables[id]
         case LocalGet(id=local_id):
@@ -283,7 +284,9 @@ def _aggregate(aggregate: Aggregate, rows: Multiset) -> Datum:
     return function.finish(state)
 
 
-def compare_rows(orders: tuple[ColumnOrder, ...], types: tuple[SqlType, ...]) -> object:
+def compare_rows(
+    orders: tuple[ColumnOrder, ...], types: tuple[SqlType, ...]
+) -> Callable[[Row], Any]:
     """A sort key for an ORDER BY list, then the whole row."""
     whole = tuple(ColumnOrder(i) for i in range(len(types)))
     keys = [
@@ -314,7 +317,7 @@ def _top_k(relation: TopK, rows: Multiset) -> Multiset:
         groups[key] += [row] * diff
     result: Multiset = []
     for members in groups.values():
-        members.sort(key=compare_rows(relation.order_by, types))  # type: ignore[arg-type]
+        members.sort(key=compare_rows(relation.order_by, types))
         stop = None if relation.limit is None else relation.offset + relation.limit
         result += [(row, 1) for row in members[relation.offset : stop]]
     return result

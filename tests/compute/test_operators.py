@@ -94,7 +94,7 @@ def test_finishing_orders_and_cuts(
     whole = consolidated(naive(relation, multisets(tables)), relation)
     rows = [row for row, diff in whole for _ in range(diff)]
     key = compare_rows(orders, types)
-    rows.sort(key=key)  # type: ignore[arg-type]
+    rows.sort(key=key)
     stop = None if limit is None else offset + limit
     expected = rows[offset:stop]
     # Rows that the ORDER BY calls equal may come in any order: compare what it sees.

@@ -153,8 +153,7 @@ async def test_a_lease_keeps_blobs_that_were_merged_away(location: PersistLocati
     assert await collect(leased.snapshot(ts(4))) == [b"a"]
     await leased.renew()
     await leased.expire()
-    await machine.fetch()
-    (item,) = machine.state.collectible
+    (item,) = (await machine.fetch()).collectible
     await location.blob.delete([item.key])
     with pytest.raises(MissingPartError):
         await collect(leased.snapshot(ts(4)))

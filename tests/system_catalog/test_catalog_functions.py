@@ -4,15 +4,21 @@ from collections import Counter
 
 import expr.library  # noqa: F401  (fills the registry)
 from expr.registry import FunctionKind, functions_named
-from sql.catalog_functions import CATALOG_FUNCTIONS, CATALOG_TABLE_FUNCTIONS
+from sql.catalog_functions import (
+    CATALOG_FUNCTIONS,
+    CATALOG_TABLE_FUNCTIONS,
+    CatalogFunction,
+    CatalogTableFunction,
+)
 from sql.parse import parse_statements
 
 
 def test_no_signature_stands_twice() -> None:
-    signatures = [
-        (macro.name, tuple(p.oid for p in macro.parameters))
-        for macro in (*CATALOG_FUNCTIONS, *CATALOG_TABLE_FUNCTIONS)
+    macros: list[CatalogFunction | CatalogTableFunction] = [
+        *CATALOG_FUNCTIONS,
+        *CATALOG_TABLE_FUNCTIONS,
     ]
+    signatures = [(macro.name, tuple(p.oid for p in macro.parameters)) for macro in macros]
     assert [signature for signature, count in Counter(signatures).items() if count > 1] == []
     registered = {
         (function.name, tuple(arg.oid for arg in function.args))

@@ -2,6 +2,7 @@
 
 import pytest
 
+from catalog.builtin.definitions import BuiltinView
 from catalog.builtin.relations import BUILTIN_VIEWS
 from tests.system_catalog.conftest import item_id
 from tests.system_catalog.world import World
@@ -10,7 +11,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
 @pytest.mark.parametrize("view", BUILTIN_VIEWS, ids=lambda view: view.item)
-async def test_planning_gives_the_declared_columns(world: World, view) -> None:  # type: ignore[no-untyped-def]
+async def test_planning_gives_the_declared_columns(world: World, view: BuiltinView) -> None:
     planned = world.plan(view.sql)
     desc = planned.result_desc
     assert desc is not None
@@ -19,7 +20,7 @@ async def test_planning_gives_the_declared_columns(world: World, view) -> None: 
 
 
 @pytest.mark.parametrize("view", BUILTIN_VIEWS, ids=lambda view: view.item)
-async def test_every_view_can_be_read(world: World, view) -> None:  # type: ignore[no-untyped-def]
+async def test_every_view_can_be_read(world: World, view: BuiltinView) -> None:
     rows = world.query(f"SELECT * FROM {view.schema.schema}.{view.item}")
     for row in rows:
         for column, datum in zip(view.desc.columns, row, strict=True):

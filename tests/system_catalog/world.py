@@ -19,7 +19,7 @@ from frontend.session_calls import SessionCalls, SessionFacts
 from frontend.settings import SessionSettings
 from persist.batches import read_batch
 from persist.memory import MemoryBlob
-from persist.txn_wal import TxnWrite
+from persist.txns_state import TxnWrite
 from sql.parse import parse_statements
 from sql.plan import PlannedStatement, SelectPlan
 from sql.planner import plan_statement
