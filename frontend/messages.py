@@ -282,7 +282,7 @@ class MessageKind(msgspec.Struct, frozen=True):
     """How one message type is read; bodies over `limit` bytes are refused.
 
     An oversized `is_small` message ends the connection, as in PostgreSQL, since nothing sends such
-    a one; a large one is skipped and answered with an error.
+    a one; a large one is skipped and answered with an error, unless its length is absurd.
     """
 
     name: str
@@ -295,6 +295,7 @@ class MessageKind(msgspec.Struct, frozen=True):
 SMALL_MESSAGE_LIMIT: Final = 10_000
 AUTHENTICATION_MESSAGE_LIMIT: Final = 65_535
 LARGE_MESSAGE_LIMIT: Final = 64 << 20
+MAX_MESSAGE_LENGTH: Final = 0x3FFFFFFF  # of any message, as in PostgreSQL: more is no length
 
 KINDS: Final[Mapping[int, MessageKind]] = {
     ord("Q"): MessageKind("query", decode_query, LARGE_MESSAGE_LIMIT),

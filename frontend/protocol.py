@@ -28,6 +28,7 @@ from core import errors
 from core.errors import SqlError
 from frontend.messages import (
     KINDS,
+    MAX_MESSAGE_LENGTH,
     MAX_STARTUP_LENGTH,
     MIN_STARTUP_LENGTH,
     AuthenticationResponse,
@@ -321,7 +322,7 @@ class ServerProtocol:
                 return None
 
     def _oversized(self, kind: MessageKind, length: int) -> Event | None:
-        if kind.is_small or length < 0:
+        if kind.is_small or length > MAX_MESSAGE_LENGTH:
             return self._break(None)
         error = SqlError(
             errors.PROGRAM_LIMIT_EXCEEDED,

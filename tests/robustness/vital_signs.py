@@ -1,18 +1,10 @@
 """What a server must still be after an attack: alive, answering and of its size."""
 
-from pathlib import Path
+import psutil
 
-from tests.crash.processes import clusterd_pids
+from tests.processes import replicas
 from tests.robustness.raw_client import RawClient, query
 from tests.running_server import HeadwaterServer
-
-
-def resident_bytes(pid: int) -> int:
-    """The resident memory of a process."""
-    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
-        if line.startswith("VmRSS:"):
-            return int(line.split()[1]) * 1024
-    raise AssertionError(f"process {pid} has no VmRSS")
 
 
 def assert_answering(server: HeadwaterServer) -> None:
@@ -23,6 +15,8 @@ def assert_answering(server: HeadwaterServer) -> None:
         assert [m.columns for m in client.until_ready() if m.tag == "D"] == [[b"1"]]
 
 
-def process_ids(server: HeadwaterServer) -> frozenset[int]:
-    """The server and its replicas: the same before and after when nothing crashed."""
-    return frozenset({server.pid, *clusterd_pids(server.pid)})
+def resident_bytes(server: HeadwaterServer) -> dict[int, int]:
+    """The resident memory of the server and of its replicas, by process id: the same ids before
+    and after when nothing crashed."""
+    processes = [psutil.Process(server.pid), *replicas(server.pid)]
+    return {process.pid: process.memory_info().rss for process in processes}
