@@ -12,6 +12,7 @@ from typing import Final
 
 from immutables import Map
 
+from catalog.builtin.function_rows import listed_functions
 from catalog.objects import (
     CatalogObject,
     Cluster,
@@ -192,6 +193,9 @@ class ConnectionCatalog:
 
     def roles(self) -> tuple[tuple[str, int], ...]:
         return tuple((role.name, role.oid) for role in self.catalog.roles.values())
+
+    def function_oids(self, name: str) -> tuple[int, ...]:
+        return tuple(f.oid for f in listed_functions() if f.name == name)
 
     def clusters(self) -> tuple[str, ...]:
         return tuple(cluster.name for cluster in self.catalog.clusters.values())

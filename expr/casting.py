@@ -18,6 +18,7 @@ from expr.text_format import text_input
 
 UNKNOWN_OID: Final = 705
 INTERVAL_OID: Final = 1186
+_VECTOR_OIDS: Final = frozenset({22, 30})
 _PSEUDO_TYPES: Final = frozenset({2276, 2277, 2283, 2776, 5077, 5078})
 _RANK: Final = {CastContext.IMPLICIT: 0, CastContext.ASSIGNMENT: 1, CastContext.EXPLICIT: 2}
 _DEFAULT_CONTEXT: Final = EvaluationContext()
@@ -32,9 +33,8 @@ def can_cast(source: SqlType, target: SqlType, context: CastContext) -> bool:
     if cast is not None:
         return _RANK[cast.context] <= _RANK[context]
     if source.element is not None and target.element is not None:
-        if source.oid in (22, 30) or target.oid in (22, 30):
-            return _RANK[context] == 2 and can_cast(source.element, target.element, context)
-        return can_cast(source.element, target.element, context)
+        # Vectors are arrays of a fixed shape: they become arrays, and no array becomes one.
+        return target.oid not in _VECTOR_OIDS and can_cast(source.element, target.element, context)
     if target.info.category == "S":
         return _RANK[context] >= 1
     return source.info.category == "S" and _RANK[context] == 2

@@ -14,6 +14,7 @@ from core.errors import SqlError
 from core.ids import Timestamp
 from core.rows import POSTGRES_EPOCH_UNIX_SECONDS, Array, Datum, Interval
 from core.sql_types import NAME, SqlType
+from expr.fold import fold
 from expr.registry import FunctionKind, function_by_id
 from expr.scalar import Call, Literal, literal
 from expr.timezones import abbreviation_at, offset_at, zone_named
@@ -74,12 +75,13 @@ class SessionCalls:
             return None
         arguments = []
         for argument in call.args:
-            if not isinstance(argument, Literal):
+            folded = fold(argument, self._facts.settings.context())
+            if not isinstance(folded, Literal):
                 raise SqlError(
                     errors.FEATURE_NOT_SUPPORTED,
                     f"the argument of {name} must be a constant",
                 )
-            arguments.append(argument.value)
+            arguments.append(folded.value)
         return literal(_fit(answer(self._facts, arguments), call.type), call.type)
 
 

@@ -337,11 +337,6 @@ CATALOG_FUNCTIONS: Final[tuple[CatalogFunction, ...]] = (
 
 CATALOG_TABLE_FUNCTIONS: Final[tuple[CatalogTableFunction, ...]] = (
     CatalogTableFunction(
-        "pg_partition_ancestors",
-        (REGCLASS,),
-        "SELECT $1 AS relid WHERE false",
-    ),
-    CatalogTableFunction(
         "pg_options_to_table",
         (TEXT_ARRAY,),
         "SELECT split_part(o.option, '=', 1) AS option_name, "

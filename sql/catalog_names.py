@@ -1,8 +1,10 @@
 """Constants that name catalog objects: `'t'::regclass`, `'int4'::regtype` and their kin."""
 
 from core.errors import (
+    AMBIGUOUS_FUNCTION,
     INVALID_NAME,
     INVALID_SCHEMA_NAME,
+    UNDEFINED_FUNCTION,
     UNDEFINED_OBJECT,
     UNDEFINED_TABLE,
     SqlError,
@@ -10,6 +12,7 @@ from core.errors import (
 from core.sql_types import SqlType
 from core.type_names import type_oid
 from expr.scalar import Literal, literal
+from sql.functions import local_name
 from sql.lexer import tokenize
 from sql.statement_context import StatementContext
 
@@ -57,11 +60,25 @@ def _oid(context: StatementContext, text: str, target: SqlType, pos: int) -> int
                 if role == name:
                     return oid
             raise SqlError(UNDEFINED_OBJECT, f'role "{text}" does not exist', position=pos + 1)
+        case "regproc":
+            return _function_oid(context, text, pos)
     raise SqlError(
         "0A000",
         f"constants of type {target.info.sql_name} by name are not supported",
         position=pos + 1,
     )
+
+
+def _function_oid(context: StatementContext, text: str, pos: int) -> int:
+    name = local_name(name_parts(text, pos))
+    oids = () if name is None else context.catalog.function_oids(name)
+    if not oids:
+        raise SqlError(UNDEFINED_FUNCTION, f'function "{text}" does not exist', position=pos + 1)
+    if len(oids) > 1:
+        raise SqlError(
+            AMBIGUOUS_FUNCTION, f'more than one function named "{text}"', position=pos + 1
+        )
+    return oids[0]
 
 
 def name_parts(text: str, pos: int) -> tuple[str, ...]:

@@ -96,6 +96,9 @@ class CatalogView(Protocol):
     def roles(self) -> tuple[tuple[str, int], ...]:
         """(name, oid) of each role."""
 
+    def function_oids(self, name: str) -> tuple[int, ...]:
+        """The oid of each function of that name, one for each argument list."""
+
     def clusters(self) -> tuple[str, ...]: ...
 
     def dependents(self, id: GlobalId) -> tuple[GlobalId, ...]:

@@ -15,6 +15,7 @@ _SESSION: Final = (
     *(("version()", "text"), ("mz_version()", "text"), ("mz_version_num()", "int4")),
     *(("pg_backend_pid()", "int4"), ("mz_environment_id()", "text")),
     *(("current_setting(text)", "text"), ("current_setting(text,bool)", "text")),
+    ("set_config(text,text,bool)", "text"),
     *(("mz_now()", "mz_timestamp"), ("mz_is_superuser()", "bool")),
     *(("inet_server_addr()", "text"), ("inet_server_port()", "int4")),
     *(("inet_client_addr()", "text"), ("inet_client_port()", "int4")),

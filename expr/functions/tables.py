@@ -6,7 +6,17 @@ from typing import Final
 
 from core.errors import INVALID_PARAMETER_VALUE, SqlError
 from core.rows import Array, Datum
-from core.sql_types import INT4, INT8, NUMERIC, TEXT, TIMESTAMP, TIMESTAMPTZ, Column, SqlType
+from core.sql_types import (
+    INT4,
+    INT8,
+    NUMERIC,
+    REGCLASS,
+    TEXT,
+    TIMESTAMP,
+    TIMESTAMPTZ,
+    Column,
+    SqlType,
+)
 from expr import numeric
 from expr.functions.datetimes import timestamp_series
 from expr.functions.strings import split_string
@@ -128,6 +138,8 @@ def _define_all() -> None:
             _column("string_to_table", TEXT),
             strict=False,
         )
+    # Nothing is partitioned.
+    table_function("pg_partition_ancestors(regclass)", lambda _: (), _column("relid", REGCLASS))
 
 
 _define_all()
