@@ -5,13 +5,15 @@ over, and the first must end by itself. Clients always connect to the newest.
 """
 
 import asyncio
+import contextlib
 import random
-from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Final
 
 from tests.consistency.store_proxy import Loss, StoreProxy
+from tests.consistency.workload import Faults
 from tests.processes import replicas
 from tests.running_server import HeadwaterServer
 
@@ -60,17 +62,17 @@ class Environment:
     def dsn(self) -> str:
         return self.server.dsn
 
-    def faults(
-        self, names: tuple[str, ...], pause_s: float
-    ) -> Callable[[], Coroutine[None, None, None]]:
-        """An endless run of the named faults, `pause_s` apart on average."""
+    def faults(self, names: Sequence[str], pause_s: float) -> Faults:
+        """The named faults in random order, `pause_s` apart on average, until told to stop."""
         actions = [getattr(self, f"_{name}") for name in names]
 
-        async def run() -> None:
-            while actions:
-                await asyncio.sleep(self._random.uniform(0.5, 1.5) * pause_s)
-                # A fault once begun is finished: a half-started server would be lost.
-                await asyncio.shield(asyncio.ensure_future(self._random.choice(actions)()))
+        async def run(stop: asyncio.Event) -> None:
+            while actions and not stop.is_set():
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(self._random.uniform(0.5, 1.5) * pause_s):
+                        await stop.wait()
+                        return
+                await self._random.choice(actions)()
 
         return run
 

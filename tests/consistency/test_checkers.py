@@ -128,7 +128,7 @@ def test_indeterminate_write_may_appear_or_not_but_never_flicker() -> None:
 
 def test_use_after_drop_is_found() -> None:
     drop = transaction(1, (0, 9), uses=(Use("t", is_drop=True),), timestamp=10)
-    before = transaction(2, (0, 9), uses=(Use("t", is_drop=False),), timestamp=9)
+    before = transaction(2, (0, 9), uses=(Use("t", is_drop=False),), timestamp=10)
     after = transaction(3, (0, 9), uses=(Use("t", is_drop=False),), timestamp=11)
     assert find_replay_anomalies([drop, before]) == []
     assert [a.kind for a in find_replay_anomalies([drop, after])] == ["use after drop"]

@@ -112,11 +112,12 @@ def _check_real_time(timed: Sequence[Transaction]) -> Iterable[Anomaly]:
 
 
 def _check_drops(timed: Sequence[Transaction]) -> Iterable[Anomaly]:
+    """At the time of the drop itself a use may come before it: one commit carries many."""
     dropped = {use.name: _timestamp(t) for t in timed for use in t.uses if use.is_drop}
     for transaction in timed:
         for use in transaction.uses:
             drop = dropped.get(use.name)
-            if not use.is_drop and drop is not None and _timestamp(transaction) >= drop:
+            if not use.is_drop and drop is not None and _timestamp(transaction) > drop:
                 yield Anomaly(
                     "use after drop",
                     f"T{transaction.id} used {use.name} at {_timestamp(transaction)}, "

@@ -46,7 +46,7 @@ SCHEMA: Final = (
     *(f"CREATE TABLE {t} (key int NOT NULL, value int NOT NULL)" for t in SET_TABLES),
     *(f"CREATE TABLE {t} (key int NOT NULL, elements text NOT NULL)" for t in LIST_TABLES),
 )
-Faults = Callable[[], Coroutine[None, None, None]]
+Faults = Callable[[asyncio.Event], Coroutine[None, None, None]]
 
 
 @dataclass(slots=True)
@@ -109,21 +109,15 @@ async def prepare(dsn: str) -> None:
         await connection.close()
 
 
-async def run(
-    workload: Workload,
-    clients: int,
-    seconds: float,
-    faults: Faults,
-) -> None:
+async def run(workload: Workload, clients: int, seconds: float, faults: Faults) -> None:
     """Run `clients` clients for `seconds` with `faults` going on, then read every key."""
     stop = asyncio.Event()
     async with asyncio.TaskGroup() as group:
         for number in range(clients):
             client = _Client(workload, random.Random(f"{workload.seed}/{number}"), stop)
             group.create_task(client.run(is_dropper=number == 0), name=f"client-{number}")
-        fault_task = group.create_task(faults(), name="faults")
+        group.create_task(faults(stop), name="faults")
         await asyncio.sleep(seconds)
-        fault_task.cancel()
         stop.set()
     final = _Client(workload, random.Random(workload.seed), stop)
     await final.read_everything()
