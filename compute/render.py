@@ -6,19 +6,27 @@ becomes one row function. Operators that are not linear get input without negati
 `may_be_negative` follows Negate through the tree and consolidates where it must.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Final
 
+from compute.columns import (
+    highest_column,
+    is_flat,
+    logical_width,
+    move_columns,
+    move_positions,
+    needed_columns,
+)
+from compute.compiled import aggregate_call, all_equal, appending, match_key, row_key
 from compute.execution import Execution, Operator
+from compute.join_keys import InputKeys, join_keys
 from compute.operators.consolidate import ConsolidateOperator
 from compute.operators.join import Estimate, Estimator, JoinInput, JoinOperator
 from compute.operators.keys import (
-    KeyFunction,
     group_key,
     identity_key,
     is_exact,
-    join_key,
 )
 from compute.operators.linear import (
     ConstantOperator,
@@ -34,20 +42,19 @@ from compute.operators.outer_join import (
     OuterJoinOperator,
     SemiJoinOperator,
 )
-from compute.operators.reduce import AggregateCall, DistinctOperator, ReduceOperator
+from compute.operators.recursion import RecursionOperator
+from compute.operators.reduce import DistinctOperator, ReduceOperator
 from compute.operators.scan import LetOperator, LocalGetOperator, ScanOperator
 from compute.operators.top_k import CardinalityCheckOperator, TopKOperator
-from core.errors import FEATURE_NOT_SUPPORTED, STATEMENT_TOO_COMPLEX, SqlError
-from core.rows import Row, codec_for
+from compute.windows import window_operator
+from core.errors import STATEMENT_TOO_COMPLEX, SqlError
+from core.rows import codec_for
 from core.sql_types import SqlType
-from expr.aggregates import aggregate_function
 from expr.compile import compile_predicate, compile_row, compile_rows
 from expr.ordering import row_sort_key, whole_row_sort_key
 from expr.registry import bind, function_by_id
 from expr.relation import (
-    Aggregate,
     CardinalityCheck,
-    ColumnOrder,
     Constant,
     Filter,
     FlatMap,
@@ -60,6 +67,7 @@ from expr.relation import (
     Negate,
     OuterJoin,
     Project,
+    Recursion,
     Reduce,
     Relation,
     Threshold,
@@ -67,7 +75,7 @@ from expr.relation import (
     Union,
     Window,
 )
-from expr.scalar import ColumnRef, EvaluationContext, Scalar, children, with_children
+from expr.scalar import ColumnRef, EvaluationContext, Scalar
 
 MAX_DEPTH: Final = 400
 FILTER_SELECTIVITY: Final = 0.25
@@ -120,6 +128,8 @@ class _Renderer:
                 return replace(
                     inner, operator=LetOperator(local_id, rendered.operator, inner.operator)
                 )
+            case Recursion():
+                return self._recursion(relation, depth)
             case Project() | Map() | Filter():
                 return self._linear_chain(relation, depth)
             case FlatMap():
@@ -132,8 +142,11 @@ class _Renderer:
                 return self._reduce(relation, depth)
             case TopK():
                 return self._top_k(relation, depth)
-            case Window():
-                raise SqlError(FEATURE_NOT_SUPPORTED, "window functions are not supported")
+            case Window(input=source):
+                part = consolidated(self.render(source, depth))
+                windowed = window_operator(relation, part.operator, part.types, self._context)
+                types = part.types + tuple(function.type for function in relation.functions)
+                return replace(part, operator=windowed, types=types)
             case Union(inputs=inputs):
                 return self._union(tuple(self.render(part, depth) for part in inputs))
             case Negate(input=source):
@@ -160,6 +173,15 @@ class _Renderer:
             ConstantOperator(rows, diffs), relation.types, lambda _: estimate, is_negative
         )
 
+    def _recursion(self, relation: Recursion, depth: int) -> Rendered:
+        base = consolidated(self.render(relation.base, depth))
+        self._locals[relation.id] = base
+        step = consolidated(self.render(relation.step, depth))
+        key = group_key(list(enumerate(base.types))) if relation.is_distinct else None
+        return replace(
+            base, operator=RecursionOperator(relation.id, base.operator, step.operator, key)
+        )
+
     def _linear_chain(self, relation: Relation, depth: int) -> Rendered:
         """Project, Map and Filter nodes over anything else, with scans cut to needed columns."""
         steps: list[Project | Map | Filter] = []
@@ -172,7 +194,7 @@ class _Renderer:
         part = self.render(source, depth)
         mapping: dict[int, int] | None = None
         if isinstance(source, Get):
-            needed = _needed_columns(steps, len(source.types))
+            needed = needed_columns(steps, len(source.types))
             if len(needed) < len(source.types):
                 mapping = {column: index for index, column in enumerate(needed)}
                 types = tuple(source.types[column] for column in needed)
@@ -201,18 +223,18 @@ class _Renderer:
                 break
             predicates += step.predicates
             taken += 1
-        moved = _moved(predicates, mapping)
+        moved = move_columns(predicates, mapping)
         if position + taken == len(steps):
             return taken, self._rows(part, moved, None), mapping
         step = steps[position + taken]
         following = steps[position + taken + 1] if position + taken + 1 < len(steps) else None
         if isinstance(step, Project):
-            outputs = self._columns(part, _moved_positions(step.outputs, mapping))
+            outputs = self._columns(part, move_positions(step.outputs, mapping))
             return taken + 1, self._rows(part, moved, outputs), None
         assert isinstance(step, Map)
-        width = len(part.types) if mapping is None else _logical_width(step)
-        if isinstance(following, Project) and _is_flat(step.scalars, width):
-            scalars = _moved(step.scalars, mapping)
+        width = len(part.types) if mapping is None else logical_width(step)
+        if isinstance(following, Project) and is_flat(step.scalars, width):
+            scalars = move_columns(step.scalars, mapping)
             columns = self._columns(part, range(len(part.types)))
             outputs = tuple(
                 scalars[index - width]
@@ -261,17 +283,15 @@ class _Renderer:
         start = 0
         while start < len(scalars):
             stop = start
-            while stop < len(scalars) and _highest_column(scalars[stop]) < width + start:
+            while stop < len(scalars) and highest_column(scalars[stop]) < width + start:
                 stop += 1
-            level = _moved(scalars[start:stop], mapping)
+            level = move_columns(scalars[start:stop], mapping)
             if mapping is not None:
                 base = len(part.types)
                 mapping = mapping | {width + start + i: base + i for i in range(stop - start)}
             extra = compile_row(level, self._context)
             types = part.types + tuple(scalar.type for scalar in level)
-            part = replace(
-                part, operator=MapOperator(part.operator, _appending(extra)), types=types
-            )
+            part = replace(part, operator=MapOperator(part.operator, appending(extra)), types=types)
             start = stop
         return part, mapping
 
@@ -302,51 +322,19 @@ class _Renderer:
         types = tuple(t for part in parts for t in part.types)
         if not parts:
             return Rendered(ConstantOperator(((),), (1,)), (), lambda _: _ONE_ROW)
-        starts: list[int] = []
-        width = 0
-        for part in parts:
-            starts.append(width)
-            width += len(part.types)
-        inputs = []
-        for index, part in enumerate(parts):
-            keys: list[tuple[int, tuple[Scalar, ...]]] = []
-            for number, equivalence in enumerate(relation.equivalences):
-                own = tuple(s for s in equivalence if _input_of(s, starts) == index)
-                if own:
-                    keys.append((number, tuple(_shifted(s, -starts[index]) for s in own)))
-            inputs.append(self._join_input(part, keys))
+        keys = join_keys(relation, [len(part.types) for part in parts])
+        inputs = tuple(map(self._join_input, parts, keys))
         is_negative = any(part.may_be_negative for part in parts)
-        return Rendered(
-            JoinOperator(tuple(inputs)), types, _join_estimate(tuple(inputs)), is_negative
-        )
+        return Rendered(JoinOperator(inputs), types, _join_estimate(inputs), is_negative)
 
-    def _join_input(self, part: Rendered, keys: list[tuple[int, tuple[Scalar, ...]]]) -> JoinInput:
-        """Append key scalars that are not columns; scalars of one equivalence must be equal."""
+    def _join_input(self, part: Rendered, keys: InputKeys) -> JoinInput:
         width = len(part.types)
-        extra: list[Scalar] = []
-        columns: list[tuple[int, list[tuple[int, SqlType]]]] = []
-        for number, scalars in keys:
-            places = []
-            for scalar in scalars:
-                if isinstance(scalar, ColumnRef):
-                    places.append((scalar.index, scalar.type))
-                else:
-                    places.append((width + len(extra), scalar.type))
-                    extra.append(scalar)
-            columns.append((number, places))
         operator = part.operator
-        if extra:
-            operator = MapOperator(operator, _appending(compile_row(extra, self._context)))
-        for _, places in columns:
-            if len(places) > 1:
-                operator = FilterOperator(operator, _all_equal(places))
-        return JoinInput(
-            operator,
-            part.estimate,
-            width,
-            width + len(extra),
-            tuple((number, places[0]) for number, places in columns),
-        )
+        if keys.appended:
+            operator = MapOperator(operator, appending(compile_row(keys.appended, self._context)))
+        for places in keys.equal:
+            operator = FilterOperator(operator, all_equal(places))
+        return JoinInput(operator, part.estimate, width, width + len(keys.appended), keys.positions)
 
     def _outer_join(self, relation: OuterJoin, depth: int) -> Rendered:
         left = self.render(relation.left, depth)
@@ -365,8 +353,8 @@ class _Renderer:
                     relation.kind,
                     left.operator,
                     right.operator,
-                    self._match_key(lefts),
-                    self._match_key(rights),
+                    match_key(lefts, self._context),
+                    match_key(rights, self._context),
                     residual,
                     len(left.types),
                     len(right.types),
@@ -378,8 +366,8 @@ class _Renderer:
                     operator = NullAwareAntiJoinOperator(
                         left.operator,
                         right.operator,
-                        self._key(lefts, group_key),
-                        self._key(rights, group_key),
+                        row_key(lefts, group_key, self._context),
+                        row_key(rights, group_key, self._context),
                         len(lefts),
                         residual,
                     )
@@ -388,34 +376,17 @@ class _Renderer:
                         relation.kind is JoinKind.SEMI,
                         left.operator,
                         right.operator,
-                        self._match_key(lefts),
-                        self._match_key(rights),
+                        match_key(lefts, self._context),
+                        match_key(rights, self._context),
                         residual,
                     )
         return Rendered(operator, types, left.estimate, left.may_be_negative)
-
-    def _match_key(self, scalars: tuple[Scalar, ...]) -> KeyFunction:
-        """The join key; without scalars every row has the same key (which is not null)."""
-        return self._key(scalars, join_key if scalars else group_key)
-
-    def _key(
-        self,
-        scalars: tuple[Scalar, ...],
-        make: Callable[[Sequence[tuple[int, SqlType]]], KeyFunction],
-    ) -> KeyFunction:
-        """A key function of scalars: of positions where they are columns, else of their values."""
-        columns = [(s.index, s.type) for s in scalars if isinstance(s, ColumnRef)]
-        if len(columns) == len(scalars):
-            return make(columns)
-        values = compile_row(scalars, self._context)
-        key = make([(index, scalar.type) for index, scalar in enumerate(scalars)])
-        return lambda row: key(values(row))
 
     def _reduce(self, relation: Reduce, depth: int) -> Rendered:
         part = consolidated(self.render(relation.input, depth))
         key_types = tuple(scalar.type for scalar in relation.group_key)
         types = key_types + tuple(a.type for a in relation.aggregates)
-        key = self._key(relation.group_key, group_key)
+        key = row_key(relation.group_key, group_key, self._context)
         exact = all(map(is_exact, key_types))
         operator: Operator
         if not relation.aggregates and exact and key_types:
@@ -423,42 +394,10 @@ class _Renderer:
         else:
             canonical = None if exact else codec_for(tuple(t.base for t in key_types)).encode
             key_values = compile_row(relation.group_key, self._context)
-            calls = tuple(self._aggregate(a) for a in relation.aggregates)
+            calls = tuple(aggregate_call(a, self._context) for a in relation.aggregates)
             operator = ReduceOperator(part.operator, key, key_values, canonical, calls)
         estimate = _scaled(part.estimate, GROUPING_FACTOR) if key_types else lambda _: _ONE_ROW
         return Rendered(operator, types, estimate)
-
-    def _aggregate(self, aggregate: Aggregate) -> AggregateCall:
-        context = self._context
-        arg_types = tuple(scalar.type for scalar in aggregate.args)
-        function = aggregate_function(aggregate.function, arg_types, aggregate.type, context)
-        call = AggregateCall(
-            function,
-            compile_row(aggregate.args, context),
-            len(arg_types),
-            is_count_star=aggregate.function == "count()",
-            filter=compile_predicate((aggregate.filter,), context) if aggregate.filter else None,
-        )
-        if aggregate.distinct:
-            key = group_key(list(enumerate(arg_types)))
-            call = replace(call, distinct_key=key)
-        if function.is_ordered or (aggregate.distinct and not all(map(is_exact, arg_types))):
-            orders = aggregate.order_by
-            scalars = (*(order.scalar for order in orders), *aggregate.args)
-            types = tuple(scalar.type for scalar in scalars)
-            column_orders = [
-                ColumnOrder(i, order.descending, order.nulls_last) for i, order in enumerate(orders)
-            ]
-            column_orders += [ColumnOrder(i) for i in range(len(orders), len(types))]
-            order_key = row_sort_key(tuple(column_orders), types)
-            encode = codec_for(tuple(t.base for t in types)).encode
-            exact = all(map(is_exact, types))
-            call = replace(
-                call,
-                sort_values=compile_row(scalars, context),
-                sort_key=order_key if exact else lambda row: (order_key(row), encode(row)),
-            )
-        return call
 
     def _top_k(self, relation: TopK, depth: int) -> Rendered:
         part = consolidated(self.render(relation.input, depth))
@@ -497,113 +436,6 @@ def consolidated(part: Rendered) -> Rendered:
         return part
     operator = ConsolidateOperator(part.operator, identity_key(part.types), False)
     return replace(part, operator=operator, may_be_negative=False)
-
-
-def _appending(extra: Callable[[Row], Row]) -> Callable[[Row], Row]:
-    return lambda row: row + extra(row)
-
-
-def _all_equal(places: list[tuple[int, SqlType]]) -> Callable[[Row], bool]:
-    keys = [join_key([place]) for place in places]
-    first, rest = keys[0], keys[1:]
-
-    def test(row: Row) -> bool:
-        value = first(row)
-        return value is not None and all(key(row) == value for key in rest)
-
-    return test
-
-
-def _needed_columns(steps: list[Project | Map | Filter], width: int) -> tuple[int, ...]:
-    """Which of the base's columns the steps (topmost first) need."""
-    widths = [width]
-    for step in reversed(steps):
-        match step:
-            case Project(outputs=outputs):
-                widths.append(len(outputs))
-            case Map(scalars=scalars):
-                widths.append(widths[-1] + len(scalars))
-            case Filter():
-                widths.append(widths[-1])
-    needed = set(range(widths.pop()))
-    for step in steps:
-        below = widths.pop()
-        match step:
-            case Project(outputs=outputs):
-                needed = set(outputs)
-            case Filter(predicates=predicates):
-                needed |= _columns(predicates)
-            case Map(scalars=scalars):
-                # Every scalar is evaluated, needed or not: it may raise an error.
-                needed |= _columns(scalars)
-                needed = {index for index in needed if index < below}
-    return tuple(sorted(needed))
-
-
-def _logical_width(step: Map) -> int:
-    """How many columns `step` finds, every step below it down to the collection only appending."""
-    source: Relation = step.input
-    width = 0
-    while not isinstance(source, Get):
-        match source:
-            case Map(input=below, scalars=scalars):
-                width += len(scalars)
-                source = below
-            case Filter(input=below):
-                source = below
-            case _:
-                raise AssertionError("a projection ends the mapping")
-    return width + len(source.types)
-
-
-def _moved(scalars: Iterable[Scalar], mapping: dict[int, int] | None) -> tuple[Scalar, ...]:
-    if mapping is None:
-        return tuple(scalars)
-    return tuple(_rewritten(scalar, mapping.__getitem__) for scalar in scalars)
-
-
-def _moved_positions(positions: tuple[int, ...], mapping: dict[int, int] | None) -> tuple[int, ...]:
-    return positions if mapping is None else tuple(mapping[index] for index in positions)
-
-
-def _shifted(scalar: Scalar, by: int) -> Scalar:
-    return _rewritten(scalar, lambda column: column + by) if by else scalar
-
-
-def _rewritten(scalar: Scalar, place: Callable[[int], int]) -> Scalar:
-    if isinstance(scalar, ColumnRef):
-        return ColumnRef(place(scalar.index), scalar.type)
-    parts = children(scalar)
-    if not parts:
-        return scalar
-    return with_children(scalar, tuple(_rewritten(part, place) for part in parts))
-
-
-def _columns(scalars: Iterable[Scalar]) -> set[int]:
-    found: set[int] = set()
-    stack = list(scalars)
-    while stack:
-        scalar = stack.pop()
-        if isinstance(scalar, ColumnRef):
-            found.add(scalar.index)
-        else:
-            stack.extend(children(scalar))
-    return found
-
-
-def _highest_column(scalar: Scalar) -> int:
-    return max(_columns((scalar,)), default=-1)
-
-
-def _is_flat(scalars: tuple[Scalar, ...], width: int) -> bool:
-    """Whether no scalar refers to one before it."""
-    return all(_highest_column(scalar) < width for scalar in scalars)
-
-
-def _input_of(scalar: Scalar, starts: list[int]) -> int:
-    """The join input that the scalar's columns belong to (0 for a scalar without any)."""
-    column = max(0, _highest_column(scalar))
-    return max(index for index, start in enumerate(starts) if start <= column)
 
 
 def _scan_estimate(relation: Get) -> Estimator:

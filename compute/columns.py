@@ -1,0 +1,98 @@
+"""Which columns scalars refer to, and scalars with their columns elsewhere."""
+
+from collections.abc import Callable, Iterable
+
+from expr.relation import Filter, Get, Map, Project, Relation
+from expr.scalar import ColumnRef, Scalar, children, with_children
+
+
+def needed_columns(steps: list[Project | Map | Filter], width: int) -> tuple[int, ...]:
+    """Which of the base's columns the steps (topmost first) need."""
+    widths = [width]
+    for step in reversed(steps):
+        match step:
+            case Project(outputs=outputs):
+                widths.append(len(outputs))
+            case Map(scalars=scalars):
+                widths.append(widths[-1] + len(scalars))
+            case Filter():
+                widths.append(widths[-1])
+    needed = set(range(widths.pop()))
+    for step in steps:
+        below = widths.pop()
+        match step:
+            case Project(outputs=outputs):
+                needed = set(outputs)
+            case Filter(predicates=predicates):
+                needed |= columns_in(predicates)
+            case Map(scalars=scalars):
+                # Every scalar is evaluated, needed or not: it may raise an error.
+                needed |= columns_in(scalars)
+                needed = {index for index in needed if index < below}
+    return tuple(sorted(needed))
+
+
+def logical_width(step: Map) -> int:
+    """How many columns `step` finds, every step below it down to the collection only appending."""
+    source: Relation = step.input
+    width = 0
+    while not isinstance(source, Get):
+        match source:
+            case Map(input=below, scalars=scalars):
+                width += len(scalars)
+                source = below
+            case Filter(input=below):
+                source = below
+            case _:
+                raise AssertionError("a projection ends the mapping")
+    return width + len(source.types)
+
+
+def move_columns(scalars: Iterable[Scalar], mapping: dict[int, int] | None) -> tuple[Scalar, ...]:
+    if mapping is None:
+        return tuple(scalars)
+    return tuple(rewritten(scalar, mapping.__getitem__) for scalar in scalars)
+
+
+def move_positions(positions: tuple[int, ...], mapping: dict[int, int] | None) -> tuple[int, ...]:
+    return positions if mapping is None else tuple(mapping[index] for index in positions)
+
+
+def shifted(scalar: Scalar, by: int) -> Scalar:
+    return rewritten(scalar, lambda column: column + by) if by else scalar
+
+
+def rewritten(scalar: Scalar, place: Callable[[int], int]) -> Scalar:
+    if isinstance(scalar, ColumnRef):
+        return ColumnRef(place(scalar.index), scalar.type)
+    parts = children(scalar)
+    if not parts:
+        return scalar
+    return with_children(scalar, tuple(rewritten(part, place) for part in parts))
+
+
+def columns_in(scalars: Iterable[Scalar]) -> set[int]:
+    found: set[int] = set()
+    stack = list(scalars)
+    while stack:
+        scalar = stack.pop()
+        if isinstance(scalar, ColumnRef):
+            found.add(scalar.index)
+        else:
+            stack.extend(children(scalar))
+    return found
+
+
+def highest_column(scalar: Scalar) -> int:
+    return max(columns_in((scalar,)), default=-1)
+
+
+def is_flat(scalars: tuple[Scalar, ...], width: int) -> bool:
+    """Whether no scalar refers to one before it."""
+    return all(highest_column(scalar) < width for scalar in scalars)
+
+
+def input_of(scalar: Scalar, starts: list[int]) -> int:
+    """The join input that the scalar's columns belong to (0 for a scalar without any)."""
+    column = max(0, highest_column(scalar))
+    return max(index for index, start in enumerate(starts) if start <= column)

@@ -1,0 +1,84 @@
+"""The functions over rows that operators are made of: keys, orders, aggregate calls.
+
+Both kinds of operators use them, those that evaluate a relation once and those that maintain it.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+from compute.operators.keys import KeyFunction, group_key, is_exact, join_key
+from compute.operators.reduce import AggregateCall
+from core.rows import Row, codec_for
+from core.sql_types import SqlType
+from expr.aggregates import aggregate_function
+from expr.compile import compile_predicate, compile_row
+from expr.ordering import row_sort_key
+from expr.relation import Aggregate, ColumnOrder
+from expr.scalar import ColumnRef, EvaluationContext, Scalar
+
+
+def match_key(scalars: tuple[Scalar, ...], context: EvaluationContext) -> KeyFunction:
+    """The join key; without scalars every row has the same key (which is not null)."""
+    return row_key(scalars, join_key if scalars else group_key, context)
+
+
+def row_key(
+    scalars: tuple[Scalar, ...],
+    make: Callable[[Sequence[tuple[int, SqlType]]], KeyFunction],
+    context: EvaluationContext,
+) -> KeyFunction:
+    """A key function of scalars: of positions where they are columns, else of their values."""
+    columns = [(s.index, s.type) for s in scalars if isinstance(s, ColumnRef)]
+    if len(columns) == len(scalars):
+        return make(columns)
+    values = compile_row(scalars, context)
+    key = make([(index, scalar.type) for index, scalar in enumerate(scalars)])
+    return lambda row: key(values(row))
+
+
+def aggregate_call(aggregate: Aggregate, context: EvaluationContext) -> AggregateCall:
+    """Compile one aggregate of a Reduce."""
+    arg_types = tuple(scalar.type for scalar in aggregate.args)
+    function = aggregate_function(aggregate.function, arg_types, aggregate.type, context)
+    call = AggregateCall(
+        function,
+        compile_row(aggregate.args, context),
+        len(arg_types),
+        is_count_star=aggregate.function == "count()",
+        filter=compile_predicate((aggregate.filter,), context) if aggregate.filter else None,
+    )
+    if aggregate.distinct:
+        key = group_key(list(enumerate(arg_types)))
+        call = replace(call, distinct_key=key)
+    if function.is_ordered or (aggregate.distinct and not all(map(is_exact, arg_types))):
+        orders = aggregate.order_by
+        scalars = (*(order.scalar for order in orders), *aggregate.args)
+        types = tuple(scalar.type for scalar in scalars)
+        column_orders = [
+            ColumnOrder(i, order.descending, order.nulls_last) for i, order in enumerate(orders)
+        ]
+        column_orders += [ColumnOrder(i) for i in range(len(orders), len(types))]
+        order_key = row_sort_key(tuple(column_orders), types)
+        encode = codec_for(tuple(t.base for t in types)).encode
+        exact = all(map(is_exact, types))
+        call = replace(
+            call,
+            sort_values=compile_row(scalars, context),
+            sort_key=order_key if exact else lambda row: (order_key(row), encode(row)),
+        )
+    return call
+
+
+def appending(extra: Callable[[Row], Row]) -> Callable[[Row], Row]:
+    return lambda row: row + extra(row)
+
+
+def all_equal(places: Sequence[tuple[int, SqlType]]) -> Callable[[Row], bool]:
+    keys = [join_key([place]) for place in places]
+    first, rest = keys[0], keys[1:]
+
+    def test(row: Row) -> bool:
+        value = first(row)
+        return value is not None and all(key(row) == value for key in rest)
+
+    return test
