@@ -13,6 +13,7 @@ from operator import itemgetter
 from typing import Any, Final, Generic, TypeVar
 
 from compute.execution import MemoryBudget
+from core.rows import Row
 
 RUN_ROWS: Final = 2048
 RANGE_ROWS: Final = 2048
@@ -21,6 +22,22 @@ KEY_OVERHEAD_BYTES: Final = 160
 
 Item = TypeVar("Item", bound=tuple[Any, ...])
 _first: Final[Callable[[Any], Any]] = itemgetter(0)
+
+
+class Tie:
+    """A row as the last part of a sort key: compared only when everything before is equal."""
+
+    __slots__ = ("key", "row")
+
+    def __init__(self, row: Row, key: Callable[[Row], Any]) -> None:
+        self.row = row
+        self.key = key
+
+    def __lt__(self, other: "Tie") -> bool:
+        return bool(self.key(self.row) < self.key(other.row))
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Tie) and self.row is other.row
 
 
 class SlicedSorter(Generic[Item]):

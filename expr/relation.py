@@ -69,7 +69,7 @@ class Get(Node, frozen=True, tag="get"):
 
 
 class LocalGet(Node, frozen=True, tag="local_get"):
-    """The value bound by the enclosing `Let` (or `LetRec`) of that id."""
+    """The value bound by the enclosing `Let` or `Recursion` of that id."""
 
     id: int
     types: tuple[SqlType, ...]
@@ -81,6 +81,19 @@ class Let(Node, frozen=True, tag="let"):
     id: int
     value: "Relation"
     body: "Relation"
+
+
+class Recursion(Node, frozen=True, tag="recursion"):
+    """The rows of `base`, then those that `step` finds again and again, until it finds none.
+
+    In `step`, `LocalGet(id)` stands for the rows found last. With `is_distinct` only rows never
+    found before count as found (UNION; else UNION ALL).
+    """
+
+    id: int
+    base: "Relation"
+    step: "Relation"
+    is_distinct: bool
 
 
 class Project(Node, frozen=True, tag="project"):
@@ -171,16 +184,33 @@ class TopK(Node, frozen=True, tag="top_k"):
     offset: int = 0
 
 
-class WindowFunction(msgspec.Struct, frozen=True, array_like=True):
-    """One window function; `function` is a registry id of kind window or aggregate.
+class FrameMode(StrEnum):
+    """What the distances of a window frame count."""
 
-    `frame` is (mode, start, end) as text in PostgreSQL's spelling, None for the default frame.
+    ROWS = "rows"
+    GROUPS = "groups"  # rows equal in ORDER BY
+    RANGE = "range"  # like GROUPS; only the current group and no bound are known
+
+
+class WindowFrame(msgspec.Struct, frozen=True, array_like=True):
+    """The rows of the partition that a window function sees, relative to the current one.
+
+    `start` and `end` are distances, negative before the current row, both included; None: up to
+    the partition's first or last row. The default is SQL's.
     """
+
+    mode: FrameMode = FrameMode.RANGE
+    start: int | None = None
+    end: int | None = 0
+
+
+class WindowFunction(msgspec.Struct, frozen=True, array_like=True):
+    """One window function; `function` is a registry id of kind window or aggregate."""
 
     function: str
     args: tuple[Scalar, ...]
     type: SqlType
-    frame: tuple[str, str, str] | None = None
+    frame: WindowFrame = WindowFrame()
     filter: Scalar | None = None
 
 
@@ -224,6 +254,7 @@ Relation = (
     | Get
     | LocalGet
     | Let
+    | Recursion
     | Project
     | Map
     | Filter
@@ -256,6 +287,8 @@ def column_types(relation: Relation) -> tuple[SqlType, ...]:
             return types
         case Let(body=body):
             return column_types(body)
+        case Recursion(base=base):
+            return column_types(base)
         case Project(input=source, outputs=outputs):
             types = column_types(source)
             return tuple(types[index] for index in outputs)
@@ -292,6 +325,8 @@ def children(relation: Relation) -> tuple[Relation, ...]:
             return ()
         case Let(value=value, body=body):
             return (value, body)
+        case Recursion(base=base, step=step):
+            return (base, step)
         case Join(inputs=inputs) | Union(inputs=inputs):
             return inputs
         case OuterJoin(left=left, right=right):
@@ -307,6 +342,8 @@ def with_children(relation: Relation, new: tuple[Relation, ...]) -> Relation:
             return relation
         case Let(id=local_id):
             return Let(local_id, *new)
+        case Recursion():
+            return msgspec.structs.replace(relation, base=new[0], step=new[1])
         case Join(equivalences=equivalences):
             return Join(new, equivalences)
         case Union():

@@ -65,6 +65,8 @@ class ExpressionParser(TypeParser):
 
         def special_call(self, word: str, token: Token) -> ast.Expression | None: ...
 
+        def window_reference(self) -> ast.WindowSpecification: ...
+
     def expression(self, power: int = 0) -> ast.Expression:
         """An expression whose operators all bind tighter than `power`."""
         self.enter()
@@ -619,7 +621,7 @@ class ExpressionParser(TypeParser):
         self.expect(")")
         return precision
 
-    # Order and windows
+    # Order
 
     def order_by_clause(self) -> tuple[ast.OrderItem, ...]:
         """`ORDER BY item, …`."""
@@ -639,52 +641,6 @@ class ExpressionParser(TypeParser):
         if self.accept_word("nulls"):
             nulls_first = self.expect_word("first", "last") == "first"
         return ast.OrderItem(expression, descending, nulls_first, start)
-
-    def window_reference(self) -> ast.WindowSpecification:
-        """A window name or a specification in parentheses."""
-        if not self.at("("):
-            start = self.token.start
-            return ast.WindowSpecification(self.name(), (), (), None, start)
-        return self.window_specification()
-
-    def window_specification(self) -> ast.WindowSpecification:
-        """`( [name] [PARTITION BY …] [ORDER BY …] [frame] )`."""
-        start = self.expect("(").start
-        name: str | None = None
-        if self.at_name() and not self.at_word("partition", "range", "rows", "groups"):
-            name = self.name()
-        partition_by: tuple[ast.Expression, ...] = ()
-        if self.accept_words("partition", "by"):
-            partition_by = self.expressions()
-        order_by = self.order_by_clause() if self.at_word("order") else ()
-        frame: tuple[str, str, str] | None = None
-        mode = self.accept_word("range", "rows", "groups")
-        if mode is not None:
-            frame = self._frame(mode.upper())
-        self.expect(")")
-        return ast.WindowSpecification(name, partition_by, order_by, frame, start)
-
-    def _frame(self, mode: str) -> tuple[str, str, str]:
-        if self.accept_word("between"):
-            start = self._frame_bound()
-            self.expect_word("and")
-            end = self._frame_bound()
-        else:
-            start, end = self._frame_bound(), "CURRENT ROW"
-        if self.at_word("exclude"):
-            if not self.accept_words("exclude", "no", "others"):
-                raise SqlError("0A000", "EXCLUDE in a window frame is not supported")
-        return mode, start, end
-
-    def _frame_bound(self) -> str:
-        if self.accept_words("current", "row"):
-            return "CURRENT ROW"
-        if self.accept_word("unbounded"):
-            return "UNBOUNDED " + self.expect_word("preceding", "following").upper()
-        start = self.token.start
-        self.expression(_OTHER)
-        offset = self.slice_from(start)
-        return f"{offset} {self.expect_word('preceding', 'following').upper()}"
 
     def _any_name(self) -> ast.Name:
         parts = [self.label()]

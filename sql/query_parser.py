@@ -10,7 +10,7 @@ from core.errors import SYNTAX_ERROR, SqlError
 from sql import syntax as ast
 from sql.keywords import NEEDS_AS, NOT_COLUMN
 from sql.lexer import Token
-from sql.special_calls import SpecialCallParser
+from sql.window_parser import WindowParser
 
 _QUERY_WORDS: Final = frozenset({"select", "values", "with", "table"})
 _AFTER_QUERY: Final = frozenset(
@@ -24,7 +24,7 @@ _SESSION_FUNCTIONS: Final = frozenset(
 )
 
 
-class QueryParser(SpecialCallParser):
+class QueryParser(WindowParser):
     """Queries over a cursor. Data-modifying statements in WITH come with the statement parser."""
 
     if TYPE_CHECKING:

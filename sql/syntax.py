@@ -193,13 +193,23 @@ class OrderItem(SyntaxNode, frozen=True, gc=False):
     pos: int
 
 
+class FrameBound(SyntaxNode, frozen=True, gc=False):
+    """One end of a window frame: `distance` rows before or after the current one (None: 0), or
+    without bound in that direction."""
+
+    is_unbounded: bool
+    is_following: bool
+    distance: Expression | None
+    pos: int
+
+
 class WindowSpecification(SyntaxNode, frozen=True, gc=False):
-    """OVER (…) or a named window; `frame` is (mode, start, end) in upper case."""
+    """OVER (…) or a named window; `frame` is (mode, start, end), mode in lower case."""
 
     name: str | None
     partition_by: tuple[Expression, ...]
     order_by: tuple[OrderItem, ...]
-    frame: tuple[str, str, str] | None
+    frame: tuple[str, FrameBound, FrameBound] | None
     pos: int
 
 

@@ -10,26 +10,11 @@ from typing import Any, Final
 
 from compute.execution import NO_ROWS, Chunks, Execution, Operator, repeated, row_chunks
 from compute.operators.keys import KeyFunction
+from compute.sorting import Tie
 from core.errors import CARDINALITY_VIOLATION, SqlError
 from core.rows import Datum, Row
 
 SLACK_ROWS: Final = 512
-
-
-class _Tie:
-    """A row as the last part of a sort key: compared only when everything before is equal."""
-
-    __slots__ = ("key", "row")
-
-    def __init__(self, row: Row, key: Callable[[Row], Any]) -> None:
-        self.row = row
-        self.key = key
-
-    def __lt__(self, other: "_Tie") -> bool:
-        return bool(self.key(self.row) < self.key(other.row))
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Tie) and self.row is other.row
 
 
 @dataclass(slots=True)
@@ -75,7 +60,7 @@ class TopKOperator:
                 order = order_key(row)
                 if group.worst is not None and order > group.worst[0]:
                     continue
-                group.pairs.append(((order, _Tie(row, tie_key)), row))
+                group.pairs.append(((order, Tie(row, tie_key)), row))
                 kept.append(row)
                 touched[id(group)] = group
             execution.budget.charge_rows(kept, 250)

@@ -1,0 +1,62 @@
+"""Compilation of a Window into its operator."""
+
+from collections.abc import Callable
+from typing import Any
+
+from compute.compiled import row_key
+from compute.execution import Operator
+from compute.operators.keys import group_key, is_exact
+from compute.operators.window import WindowCall, WindowOperator
+from core.rows import Row, codec_for
+from core.sql_types import SqlType
+from expr.aggregates import aggregate_function
+from expr.compile import compile_predicate, compile_row
+from expr.ordering import row_sort_key, whole_row_sort_key
+from expr.registry import FunctionKind, bind, function_by_id
+from expr.relation import ColumnOrder, ScalarOrder, Window, WindowFunction
+from expr.scalar import EvaluationContext
+
+
+def window_operator(
+    window: Window, source: Operator, types: tuple[SqlType, ...], context: EvaluationContext
+) -> WindowOperator:
+    """The operator over `source`, whose rows have columns of `types`."""
+    return WindowOperator(
+        source,
+        row_key(window.partition_by, group_key, context),
+        _order_key(window.order_by, context),
+        _tie_key(types),
+        tuple(_call(function, context) for function in window.functions),
+    )
+
+
+def _call(call: WindowFunction, context: EvaluationContext) -> WindowCall:
+    types = tuple(scalar.type for scalar in call.args)
+    function = function_by_id(call.function)
+    return WindowCall(
+        aggregate_function(call.function, types, call.type, context)
+        if function.kind is FunctionKind.AGGREGATE
+        else bind(function, types, call.type, context),
+        compile_row(call.args, context),
+        call.frame,
+        compile_predicate((call.filter,), context) if call.filter else None,
+    )
+
+
+def _order_key(orders: tuple[ScalarOrder, ...], context: EvaluationContext) -> Callable[[Row], Any]:
+    scalars = tuple(order.scalar for order in orders)
+    values = compile_row(scalars, context)
+    key = row_sort_key(
+        tuple(ColumnOrder(i, order.descending, order.nulls_last) for i, order in enumerate(orders)),
+        tuple(scalar.type for scalar in scalars),
+    )
+    return lambda row: key(values(row))
+
+
+def _tie_key(types: tuple[SqlType, ...]) -> Callable[[Row], Any]:
+    """The order of whole rows, in which only identical rows are equal."""
+    whole = whole_row_sort_key(types)
+    if all(map(is_exact, types)):
+        return whole
+    encode = codec_for(tuple(t.base for t in types)).encode
+    return lambda row: (whole(row), encode(row))
