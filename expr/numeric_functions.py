@@ -26,6 +26,7 @@ from expr.numeric import (
 )
 
 MAX_NATURAL_LOGARITHM: Final = 2_000 * 3.01  # beyond it a power overflows or vanishes
+_MAX_EXPONENT: Final = 6_000.0  # of e, likewise
 _LN_10: Final = math.log(10)
 _GUARD_DIGITS: Final = 12
 INVALID_LOGARITHM: Final = "2201E"
@@ -70,13 +71,13 @@ def exponential(value: Decimal) -> Decimal:
         return value
     if value.is_infinite():
         return value if value > 0 else ZERO
-    estimate = _as_float(value) / _LN_10
-    estimate = max(min(estimate, 131_072.0 + 1), -16_384.0)
+    exponent = _as_float(value)
+    if exponent >= _MAX_EXPONENT:
+        raise numeric_overflow()
+    estimate = max(exponent / _LN_10, -16_384.0)
     scale = max(MIN_SIGNIFICANT_DIGITS - int(estimate), scale_of(value), 0)
     scale = min(scale, MAX_RESULT_SCALE)
-    if (value.adjusted() > 6 and value > 0) or estimate > MAX_INTEGER_DIGITS:
-        raise numeric_overflow()
-    if value.adjusted() > 6 or estimate < -scale - 4:
+    if -exponent >= _MAX_EXPONENT or estimate < -scale - 4:
         return quantum(scale) * 0
     digits = max(int(estimate), 0) + scale + _GUARD_DIGITS
     return _fit(_context(digits).exp(value), scale)
