@@ -129,6 +129,7 @@ class _Client:
         self._random = rng
         self._stop = stop
         self._connection: asyncpg.Connection[asyncpg.Record] | None = None
+        self._error: Exception | None = None
 
     async def run(self, *, is_dropper: bool) -> None:
         kinds = [self._add, self._add, self._append, self._append, self._exclude]
@@ -145,7 +146,7 @@ class _Client:
         deadline = time.monotonic() + RECONNECT_DEADLINE_S
         outcome = None
         while outcome is not Outcome.COMMITTED:
-            assert time.monotonic() < deadline, "the last read never succeeded"
+            assert time.monotonic() < deadline, f"the last read fails: {self._error!r}"
             outcome = await self._attempt(lambda c, a: self._read_in_transaction(c, a, keys))
         await self._disconnect()
 
@@ -160,12 +161,12 @@ class _Client:
                 await act(connection, attempt)
             outcome = Outcome.COMMITTED
         except asyncpg.PostgresError as error:
-            outcome = Outcome.INDETERMINATE
+            self._error, outcome = error, Outcome.INDETERMINATE
             if error.sqlstate in DETERMINATE_SQLSTATES:
                 outcome = Outcome.FAILED
             await self._disconnect()
-        except LOST_CONNECTION:
-            outcome = Outcome.INDETERMINATE
+        except LOST_CONNECTION as error:
+            self._error, outcome = error, Outcome.INDETERMINATE
             await self._disconnect()
         if attempt.happened and (attempt.appends or attempt.reads or attempt.uses):
             self._workload.record(id, started_ns, outcome, attempt)
