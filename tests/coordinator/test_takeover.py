@@ -1,57 +1,96 @@
-"""Two processes on one metadata database: the second takes over, the first says so and ends."""
+"""Two processes on one metadata database: the second takes over, the first says so and ends.
 
+Eight clients of the first keep writing, and one keeps reading, while it is taken over.
+"""
+
+import asyncio
+import random
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import psycopg
 import pytest
 
+from tests.crash.acknowledged_writes import (
+    LOST,
+    TABLE,
+    WriteLog,
+    connect,
+    read_rows,
+    write_until_lost,
+)
+from tests.debian_postgres import debian_postgres
 from tests.running_server import HeadwaterServer
 
+WRITERS = 8
+WRITES_BEFORE = 50
 
-def test_the_second_process_takes_over(fresh_database_url: str, tmp_path: Path) -> None:
-    arguments = ("--metadata-url", fresh_database_url)
-    first = HeadwaterServer(tmp_path / "first", arguments)
-    second = HeadwaterServer(tmp_path / "second", arguments)
-    first.start()
+
+@pytest.fixture(params=["embedded", pytest.param("debian", marks=pytest.mark.debian)])
+def metadata_url(request: pytest.FixtureRequest) -> Iterator[str]:
+    """Every kind of PostgreSQL that serves as a metadata database."""
+    if request.param == "embedded":
+        yield request.getfixturevalue("fresh_database_url")
+    else:
+        with debian_postgres() as url:
+            yield url
+
+
+@pytest.fixture
+def start(metadata_url: str, tmp_path: Path) -> Iterator[Callable[[str], HeadwaterServer]]:
+    """Starts a server of its own name on the shared database."""
+    servers: list[HeadwaterServer] = []
+
+    def start(name: str) -> HeadwaterServer:
+        server = HeadwaterServer(tmp_path / name, ("--metadata-url", metadata_url))
+        servers.append(server)
+        server.start()
+        return server
+
+    yield start
+    for server in servers:
+        if server.is_running:
+            server.stop()
+
+
+async def read_for_ever(server: HeadwaterServer) -> None:
+    """Read everything again and again. Raises one of LOST when the server goes away."""
+    connection = await connect(lambda: server.dsn)
     try:
-        with psycopg.connect(first.dsn, autocommit=True) as connection:
-            connection.execute("CREATE TABLE t (a int)")
-            connection.execute("INSERT INTO t VALUES (1)")
-        second.start()
-        status = first.wait()
-        assert status != 0
-        assert "another Headwater process took over" in first.stderr
-        with psycopg.connect(second.dsn, autocommit=True) as connection:
-            connection.execute("INSERT INTO t VALUES (2)")
-            rows = connection.execute("SELECT a FROM t ORDER BY a").fetchall()
-        assert rows == [(1,), (2,)]
+        while True:
+            await connection.fetch(f"SELECT a.n FROM {TABLE} a, {TABLE} b")
     finally:
-        for server in (first, second):
-            if server.is_running:
-                server.kill()
+        connection.terminate()
 
 
-def test_a_client_of_the_first_process_is_never_told_a_lie(
-    fresh_database_url: str, tmp_path: Path
+async def test_nothing_of_the_first_process_lands_after_the_takeover(
+    start: Callable[[str], HeadwaterServer],
 ) -> None:
-    arguments = ("--metadata-url", fresh_database_url)
-    first = HeadwaterServer(tmp_path / "first", arguments)
-    second = HeadwaterServer(tmp_path / "second", arguments)
-    first.start()
-    try:
-        with psycopg.connect(first.dsn, autocommit=True) as connection:
-            connection.execute("CREATE TABLE t (a int)")
-            second.start()
-            acknowledged = []
-            with pytest.raises(psycopg.Error):
-                for value in range(1_000_000):
-                    connection.execute("INSERT INTO t VALUES (%s)", (value,))
-                    acknowledged.append(value)
-        with psycopg.connect(second.dsn, autocommit=True) as connection:
-            rows = connection.execute("SELECT a FROM t ORDER BY a").fetchall()
-        assert [row[0] for row in rows] == acknowledged
-        assert acknowledged == []
-    finally:
-        for server in (first, second):
-            if server.is_running:
-                server.kill()
+    first = await asyncio.to_thread(start, "first")
+    log = WriteLog()
+    connection = await connect(lambda: first.dsn)
+    await connection.execute(f"CREATE TABLE {TABLE} (n int NOT NULL)")
+    await connection.close()
+    clients = [
+        asyncio.create_task(write_until_lost(lambda: first.dsn, log, random.Random(number)))
+        for number in range(WRITERS)
+    ]
+    clients.append(asyncio.create_task(read_for_ever(first)))
+    await log.wait_for_more(WRITES_BEFORE)
+    second = await asyncio.to_thread(start, "second")
+    at_once = await read_rows(lambda: second.dsn)
+    assert await asyncio.to_thread(first.wait) != 0
+    assert "another Headwater process took over this environment" in first.stderr
+    outcomes = await asyncio.gather(*clients, return_exceptions=True)
+    assert all(isinstance(outcome, LOST) for outcome in outcomes), outcomes
+    assert await read_rows(lambda: second.dsn) == at_once
+    assert log.disagreements(log.acknowledged, at_once) == []
+
+
+async def test_an_idle_first_process_notices(start: Callable[[str], HeadwaterServer]) -> None:
+    first = await asyncio.to_thread(start, "first")
+    connection = await connect(lambda: first.dsn)
+    await asyncio.to_thread(start, "second")
+    assert await asyncio.to_thread(first.wait) != 0
+    with pytest.raises(LOST):
+        await connection.execute("SELECT 1")
+    connection.terminate()

@@ -7,6 +7,7 @@ be told.
 """
 
 import asyncio
+import contextlib
 import random
 from collections import Counter
 from collections.abc import Callable, Iterable
@@ -21,7 +22,13 @@ STATEMENT_TIMEOUT_S: Final = 60.0
 CONNECT_PAUSE_S: Final = 0.02
 ROWS_PER_GROUP: Final = (1, 1, 1, 5)
 TRANSACTION_RATE: Final = 0.3
-LOST: Final = (OSError, asyncpg.InterfaceError, asyncpg.PostgresError)
+# The internal error is what asyncpg raises on a connection whose end it has not noticed yet.
+LOST: Final = (
+    OSError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
+    asyncpg.PostgresError,
+)
 
 Connection = asyncpg.Connection
 Group = tuple[int, ...]
@@ -85,22 +92,26 @@ async def connect(dsn: Callable[[], str]) -> "Connection[asyncpg.Record]":
                 await asyncio.sleep(CONNECT_PAUSE_S)  # it is down: there is nothing to wait on
 
 
-async def write_for_ever(dsn: Callable[[], str], log: WriteLog, rng: random.Random) -> None:
-    """One connection's work: insert groups, and connect anew whenever one fails.
+async def write_until_lost(dsn: Callable[[], str], log: WriteLog, rng: random.Random) -> None:
+    """One connection's work: insert groups for ever.
 
-    Raises TimeoutError when a statement hangs, or the server stays away."""
+    Raises one of LOST when an insert fails, TimeoutError when it hangs or the server stays away."""
+    connection = await connect(dsn)
+    try:
+        while True:
+            group = log.attempt(rng.choice(ROWS_PER_GROUP))
+            async with asyncio.timeout(STATEMENT_TIMEOUT_S):
+                await _insert(connection, group, rng.random() < TRANSACTION_RATE)
+            log.acknowledge(group)
+    finally:
+        connection.terminate()
+
+
+async def write_for_ever(dsn: Callable[[], str], log: WriteLog, rng: random.Random) -> None:
+    """The same through every loss, each time on a new connection. Raises TimeoutError."""
     while True:
-        connection = await connect(dsn)
-        try:
-            while True:
-                group = log.attempt(rng.choice(ROWS_PER_GROUP))
-                async with asyncio.timeout(STATEMENT_TIMEOUT_S):
-                    await _insert(connection, group, rng.random() < TRANSACTION_RATE)
-                log.acknowledge(group)
-        except LOST:
-            continue
-        finally:
-            connection.terminate()
+        with contextlib.suppress(*LOST):
+            await write_until_lost(dsn, log, rng)
 
 
 async def read_rows(dsn: Callable[[], str]) -> Counter[int]:
