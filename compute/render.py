@@ -74,6 +74,7 @@ from expr.relation import (
     TopK,
     Union,
     Window,
+    column_types,
 )
 from expr.scalar import ColumnRef, EvaluationContext, Scalar
 
@@ -174,10 +175,16 @@ class _Renderer:
         )
 
     def _recursion(self, relation: Recursion, depth: int) -> Rendered:
-        base = consolidated(self.render(relation.base, depth))
+        types = column_types(relation)
+        first, following = relation.base, relation.step
+        key = None
+        if relation.is_distinct:
+            columns = tuple(ColumnRef(index, t) for index, t in enumerate(types))
+            first, following = Reduce(first, columns, ()), Reduce(following, columns, ())
+            key = group_key(list(enumerate(types)))
+        base = consolidated(self.render(first, depth))
         self._locals[relation.id] = base
-        step = consolidated(self.render(relation.step, depth))
-        key = group_key(list(enumerate(base.types))) if relation.is_distinct else None
+        step = consolidated(self.render(following, depth))
         return replace(
             base, operator=RecursionOperator(relation.id, base.operator, step.operator, key)
         )

@@ -87,7 +87,8 @@ class Recursion(Node, frozen=True, tag="recursion"):
     """The rows of `base`, then those that `step` finds again and again, until it finds none.
 
     In `step`, `LocalGet(id)` stands for the rows found last. With `is_distinct` only rows never
-    found before count as found (UNION; else UNION ALL).
+    found before count as found (UNION; else UNION ALL), once each; of rows that are equal as a
+    group's key is, the one with the least encoding.
     """
 
     id: int

@@ -66,6 +66,7 @@ class Lowering:
         self._uses: dict[int, int] = {}
         self._ids = itertools.count(len(shared))
         self._nullable: dict[str, tuple[bool, ...]] = {}
+        self._recursions: dict[int, tuple[int, Domain]] = {}
 
     def statement(self, root: Hir) -> Relation:
         """The relation of a whole query, common tables bound by Let around it."""
@@ -87,7 +88,7 @@ class Lowering:
 
     def lower(self, node: Hir, domain: Domain) -> Relation:
         """The rows of `node` for each row of the domain."""
-        if domain.columns and not (free_variables(node) & domain.columns.keys()):
+        if domain.columns and not (self._free(node) & domain.columns.keys()):
             return _product(domain.relation, self.lower(node, NO_DOMAIN))
         match node:
             case hir.Constant(rows=rows, types=types):
@@ -99,6 +100,10 @@ class Lowering:
                 return mir.Get(id, types)
             case hir.LocalGet(id=id, types=types):
                 return self._local(id, types)
+            case hir.RecursiveGet():
+                return self._last_rows(node, domain)
+            case hir.Recursion():
+                return self._recursion(node, domain)
             case hir.Filter(input=source, predicates=predicates):
                 lowered = self.lower(source, domain)
                 return mir.Filter(lowered, self._scalars(predicates, domain))
@@ -154,6 +159,38 @@ class Lowering:
             return mir.LocalGet(local_id, types)
         return self._lowered[local_id]
 
+    def _recursion(self, node: hir.Recursion, domain: Domain) -> Relation:
+        local_id = next(self._ids)
+        self._recursions[node.variable] = (local_id, domain)
+        base = self.lower(node.base, domain)
+        return mir.Recursion(local_id, base, self.lower(node.step, domain), node.is_distinct)
+
+    def _last_rows(self, node: hir.RecursiveGet, domain: Domain) -> Relation:
+        """The rows found last; they carry the columns of their recursion's own domain."""
+        local_id, own = self._recursions[node.variable]
+        last = mir.LocalGet(local_id, own.types + node.types)
+        if domain is own:
+            return last
+        pairs: list[tuple[Scalar, Scalar]] = []
+        for variable, column in own.columns.items():
+            pairs.extend(
+                null_safe_pairs(
+                    ColumnRef(domain.columns[variable], own.types[column]),
+                    ColumnRef(domain.width + column, own.types[column]),
+                    own.nullable[column],
+                )
+            )
+        joined = inner_join(domain.relation, last, [], pairs)
+        first = domain.width + own.width
+        return mir.Project(joined, (*range(domain.width), *range(first, first + len(node.types))))
+
+    def _free(self, node: Hir) -> frozenset[int]:
+        """The variables that `node` depends on, by the rows found last as well."""
+        free = free_variables(node)
+        for variable in free & self._recursions.keys():
+            free |= self._recursions[variable][1].columns.keys()
+        return free
+
     def _rows(self, node: hir.Rows, domain: Domain) -> Relation:
         if not domain.columns and all(
             isinstance(cell, Literal) for row in node.rows for cell in row
@@ -173,8 +210,8 @@ class Lowering:
     def _join(self, node: hir.Join, domain: Domain) -> Relation:
         """Correlated sides share the domain; the domain's columns join them."""
         variables = domain.columns.keys()
-        left_free = bool(free_variables(node.left) & variables)
-        right_free = bool(free_variables(node.right) & variables)
+        left_free = bool(self._free(node.left) & variables)
+        right_free = bool(self._free(node.right) & variables)
         if not domain.columns:
             left = self.lower(node.left, domain)
             right = self.lower(node.right, domain)
@@ -280,7 +317,7 @@ class Lowering:
         input_width = domain.width + len(types_of(node.input))
         places = dict(domain.columns)
         extra: list[Scalar] = []
-        used = free_variables(node.sub)
+        used = self._free(node.sub)
         constants: dict[int, Scalar] = {}
         for variable, scalar in node.bindings:
             if variable not in used:
@@ -323,7 +360,7 @@ class Lowering:
         on: tuple[Scalar, ...],
     ) -> Relation:
         """Apply `sub`, whose variables are columns of `source`; the result is source ++ sub."""
-        variables = sorted(free_variables(sub) & places.keys(), reverse=True)
+        variables = sorted(self._free(sub) & places.keys(), reverse=True)
         types = column_types(source)
         if not variables:
             return self._apply_uncorrelated(kind, source, sub, on)
@@ -373,7 +410,7 @@ class Lowering:
         outputs: tuple[int, ...] | None = None
         tested_only = kind in (ApplyKind.SEMI, ApplyKind.ANTI)
         base = sub
-        while free_variables(base):
+        while self._free(base):
             match base:
                 case hir.Filter(input=inner, predicates=tests):
                     if outputs is not None:
@@ -404,7 +441,7 @@ class Lowering:
                     base = inner
                 case _:
                     return None
-        if free_variables(base) or not predicates:
+        if self._free(base) or not predicates:
             return None
         right = self.lower(base, NO_DOMAIN)
         types = column_types(source)

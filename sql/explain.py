@@ -19,6 +19,7 @@ from expr.relation import (
     Negate,
     OuterJoin,
     Project,
+    Recursion,
     Reduce,
     Relation,
     Threshold,
@@ -95,6 +96,9 @@ def _head(node: Relation, catalog: CatalogView) -> str:
             return f"Get l{id}"
         case Let(id=id):
             return f"With l{id} (value, then body)"
+        case Recursion(id=id, is_distinct=is_distinct):
+            union = "Union" if is_distinct else "UnionAll"
+            return f"Recursive{union} l{id} (base, then step)"
         case Project(outputs=outputs):
             return f"Project ({_columns(outputs)})"
         case Map(scalars=scalars):

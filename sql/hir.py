@@ -51,6 +51,25 @@ class LocalGet(HirNode, frozen=True):
     types: tuple[SqlType, ...]
 
 
+class RecursiveGet(HirNode, frozen=True):
+    """Inside a `Recursion`'s step: the rows found last. `variable` counts as a free variable."""
+
+    variable: int
+    types: tuple[SqlType, ...]
+
+
+class Recursion(HirNode, frozen=True):
+    """`base`, then what `step` finds from the rows found last, until it finds none.
+
+    With `is_distinct` only rows never found before count as found.
+    """
+
+    variable: int
+    base: "Hir"
+    step: "Hir"
+    is_distinct: bool
+
+
 class Filter(HirNode, frozen=True):
     input: "Hir"
     predicates: tuple[Scalar, ...]
@@ -155,6 +174,8 @@ Hir = (
     | Rows
     | Get
     | LocalGet
+    | RecursiveGet
+    | Recursion
     | Filter
     | Map
     | Project
@@ -176,8 +197,12 @@ UNIT = Constant(((b"\x90", 1),), ())
 def types_of(hir: Hir) -> tuple[SqlType, ...]:
     """The types of the node's columns."""
     match hir:
-        case Constant(types=types) | Rows(types=types) | Get(types=types) | LocalGet(types=types):
+        case Constant(types=types) | Rows(types=types) | Get(types=types):
             return types
+        case LocalGet(types=types) | RecursiveGet(types=types):
+            return types
+        case Recursion(base=base):
+            return types_of(base)
         case Map(input=source, scalars=scalars):
             return (*types_of(source), *(s.type for s in scalars))
         case Project(input=source, outputs=outputs):
@@ -206,8 +231,10 @@ def types_of(hir: Hir) -> tuple[SqlType, ...]:
 def inputs_of(hir: Hir) -> tuple[Hir, ...]:
     """The direct inputs of the node."""
     match hir:
-        case Constant() | Rows() | Get() | LocalGet():
+        case Constant() | Rows() | Get() | LocalGet() | RecursiveGet():
             return ()
+        case Recursion(base=base, step=step):
+            return (base, step)
         case Join(left=left, right=right):
             return (left, right)
         case Apply(input=source, sub=sub):
@@ -269,8 +296,13 @@ def free_variables(hir: Hir) -> frozenset[int]:
         variables_in(scalar, found)
     for source in inputs_of(hir):
         found |= free_variables(source)
-    if isinstance(hir, Apply):
-        found -= {variable for variable, _ in hir.bindings}
+    match hir:
+        case RecursiveGet(variable=variable):
+            found.add(variable)
+        case Recursion(variable=variable):
+            found.discard(variable)
+        case Apply(bindings=bindings):
+            found -= {variable for variable, _ in bindings}
     return frozenset(found)
 
 
@@ -282,8 +314,10 @@ def map_scalars(hir: Hir, change: Callable[[Scalar], Scalar]) -> Hir:
         return tuple(map(change, scalars))
 
     match hir:
-        case Constant() | Get() | LocalGet():
+        case Constant() | Get() | LocalGet() | RecursiveGet():
             return hir
+        case Recursion(base=base, step=step):
+            return replace(hir, base=map_scalars(base, change), step=map_scalars(step, change))
         case Rows(rows=rows):
             return replace(hir, rows=tuple(map(changed, rows)))
         case Join(left=left, right=right, on=on, pairs=pairs):

@@ -18,6 +18,7 @@ from expr.relation import (
     Negate,
     OuterJoin,
     Project,
+    Recursion,
     Reduce,
     Relation,
     Threshold,
@@ -71,6 +72,8 @@ def _columns(
         case Let(id=id, value=value, body=body):
             inner = {**local, id: _columns(value, collections, local)}
             return _columns(body, collections, inner)
+        case Recursion():
+            return (True,) * len(column_types(relation))
         case Project(input=source, outputs=outputs):
             below = _columns(source, collections, local)
             return tuple(below[index] for index in outputs)

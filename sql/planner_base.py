@@ -1,9 +1,11 @@
 """What the planners of queries share: the statement, common tables, virtual column indices."""
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from core.sql_types import SqlType
+from expr.registry import CastContext
 from sql import syntax as ast
 from sql.catalog_view import CatalogItem
 from sql.expression_base import OutputColumn, PlannedQuery
@@ -48,6 +50,12 @@ class PlannerBase:
         self, query: ast.Query, scope: Scope, *, keep_unknown: bool = False
     ) -> PlannedQuery:
         """Plan a query; see `sql.query_planner`."""
+        raise NotImplementedError
+
+    def cast_columns(
+        self, planned: PlannedQuery, types: Sequence[SqlType], context: CastContext
+    ) -> PlannedQuery:
+        """`planned` with its columns coerced to `types`."""
         raise NotImplementedError
 
     def as_relation(self, planned: PlannedQuery) -> Hir:

@@ -1,6 +1,6 @@
-"""Queries: WITH, set operations, VALUES, ORDER BY and LIMIT around SELECT.
+"""Queries: set operations, VALUES, ORDER BY and LIMIT around SELECT.
 
-`sql.select_planner` plans SELECT itself, `sql.from_planner` its FROM.
+`sql.select_planner` plans SELECT itself, `sql.from_planner` its FROM, `sql.with_planner` WITH.
 """
 
 from collections.abc import Sequence
@@ -24,23 +24,16 @@ from sql.coercion import common_type
 from sql.expression_base import OutputColumn, PlannedQuery
 from sql.hir import Hir, types_of
 from sql.pending import Pending, Substitution, attach_subqueries
-from sql.planner_base import CommonTable
 from sql.positions import inner_pos, position
 from sql.scope import Scope, ScopeColumn, is_constant
 from sql.select_planner import SelectPlanner
 from sql.view_planner import ViewPlanner
+from sql.with_planner import WithPlanner
 
 _LIMIT_ERRORS: Final = {"LIMIT": "2201W", "OFFSET": "2201X"}
 
 
-class _Recursive(CommonTable):
-    """Stands for a WITH item inside its own definition."""
-
-    def reference(self, context: object) -> PlannedQuery:
-        raise SqlError(FEATURE_NOT_SUPPORTED, "recursive queries are not supported")
-
-
-class QueryPlanner(SelectPlanner, ViewPlanner):
+class QueryPlanner(WithPlanner, SelectPlanner, ViewPlanner):
     """Plans whole queries."""
 
     def plan_query(
@@ -61,40 +54,6 @@ class QueryPlanner(SelectPlanner, ViewPlanner):
             planned = self.known_columns(planned)
         self.context.leave()
         return planned
-
-    def plan_with(self, with_: ast.With, scope: Scope) -> None:
-        """Plan the tables of a WITH clause into `common_tables`."""
-        names = set()
-        for table in with_.tables:
-            if table.name in names:
-                raise SqlError(
-                    "42712",
-                    f'WITH query name "{table.name}" specified more than once',
-                    position=table.pos + 1,
-                )
-            names.add(table.name)
-        for table in with_.tables:
-            if not isinstance(table.statement, ast.Query):
-                raise SqlError(
-                    FEATURE_NOT_SUPPORTED,
-                    "data-modifying statements in WITH are not supported",
-                    position=table.pos + 1,
-                )
-            if with_.recursive:
-                self.common_tables[table.name] = _Recursive(hir.UNIT, ())
-            inner = Scope(parent=scope.parent, boundary=scope.boundary)
-            planned = self.plan_query(table.statement, inner)
-            columns = list(planned.columns)
-            if len(table.columns) > len(columns):
-                raise SqlError(
-                    INVALID_COLUMN_REFERENCE,
-                    f'WITH query "{table.name}" has {len(columns)} columns available but '
-                    f"{len(table.columns)} columns specified",
-                    position=table.pos + 1,
-                )
-            for index, name in enumerate(table.columns):
-                columns[index] = OutputColumn(name, columns[index].type, columns[index].nullable)
-            self.common_tables[table.name] = CommonTable(self.as_relation(planned), tuple(columns))
 
     def _plan_body(self, query: ast.Query, scope: Scope) -> PlannedQuery:
         body = query.body

@@ -327,7 +327,8 @@ class StatementParser(DefinitionParser):
                     stage = word
                 elif word in ("analyze", "timestamp", "filter", "broken"):
                     options.append((word, None))
-            if self.accept_word("with"):
+            if self.at_word("with") and self.peek().value == "(":
+                self.advance()
                 options.extend(self._explain_options())
             if self.accept_word("as"):
                 options.append(("format", self.label()))

@@ -20,6 +20,7 @@ from expr.relation import (
     Negate,
     OuterJoin,
     Project,
+    Recursion,
     Reduce,
     Relation,
     Threshold,
@@ -81,6 +82,8 @@ def _push(node: Relation, predicates: list[Scalar]) -> Relation:
             return _filtered(_with_input(node, _push(source, low)), high)
         case Let(id=local_id, value=value, body=body):
             return Let(local_id, _push(value, []), _push(body, predicates))
+        case Recursion(base=base, step=step):
+            return _filtered(with_children(node, (_push(base, []), _push(step, []))), predicates)
         case CardinalityCheck(input=source):
             return _filtered(_with_input(node, _push(source, [])), predicates)
         case Constant() | Get() | LocalGet():

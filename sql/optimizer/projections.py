@@ -21,6 +21,7 @@ from expr.relation import (
     Negate,
     OuterJoin,
     Project,
+    Recursion,
     Reduce,
     Relation,
     ScalarOrder,
@@ -54,6 +55,10 @@ def _prune(node: Relation, needed: Columns) -> Relation:
             return node if len(needed) == len(types) else Project(node, needed)
         case Let():
             return _prune_let(node, needed)
+        case Recursion():
+            whole = tuple(range(len(column_types(node))))
+            pruned = with_children(node, tuple(_prune(part, whole) for part in children(node)))
+            return _select(pruned, whole, needed)
         case Project(input=source, outputs=outputs):
             wanted = tuple(outputs[index] for index in needed)
             below = _ordered(wanted)

@@ -34,6 +34,7 @@ from expr.relation import (
     Negate,
     OuterJoin,
     Project,
+    Recursion,
     Reduce,
     Relation,
     Threshold,
@@ -66,6 +67,8 @@ def naive(
             return bound[local_id]
         case Let(id=local_id, value=value, body=body):
             return naive(body, tables, {**bound, local_id: naive(value, tables, bound)})
+        case Recursion():
+            return _recursion(relation, tables, bound)
         case Project(input=source, outputs=outputs):
             rows = naive(source, tables, bound)
             return [(tuple(row[i] for i in outputs), diff) for row, diff in rows]
@@ -118,6 +121,30 @@ def naive(
             rows = consolidated(naive(source, tables, bound), source)
             _check_cardinality(rows, [(i, types[i]) for i in columns])
             return rows
+
+
+def _recursion(
+    relation: Recursion, tables: dict[GlobalId, Multiset], bound: dict[int, Multiset]
+) -> Multiset:
+    """The fixed point, step by step."""
+    types = list(column_types(relation))
+    encode = codec_for(tuple(t.base for t in types)).encode
+    result: Multiset = []
+    known: set[Row] = set()
+    last = naive(relation.base, tables, bound)
+    while last:
+        if relation.is_distinct:
+            fresh: dict[Row, Row] = {}
+            for row, diff in consolidated(last, relation):
+                assert diff > 0
+                key = _group_key(row, types)
+                if key not in known:
+                    fresh[key] = min(fresh.get(key, row), row, key=encode)
+            known |= fresh.keys()
+            last = [(row, 1) for row in fresh.values()]
+        result += last
+        last = naive(relation.step, tables, {**bound, relation.id: last})
+    return result
 
 
 def consolidated(rows: Multiset, relation: Relation) -> Multiset:

@@ -22,6 +22,7 @@ from expr.relation import (
     Negate,
     OuterJoin,
     Project,
+    Recursion,
     Reduce,
     Relation,
     ScalarOrder,
@@ -77,7 +78,23 @@ def relations(draw: st.DrawFn, depth: int = 3) -> Relation:
             bound,
             Join((relation, LocalGet(100 + depth, types), LocalGet(100 + depth, types)), ()),
         )
+    if draw(st.integers(0, 9)) == 0:
+        relation = draw(_recursion(relation, 200 + depth))
     return relation
+
+
+@st.composite
+def _recursion(draw: st.DrawFn, base: Relation, local_id: int) -> Relation:
+    """Steps that permute columns of one type: they find finitely many rows, or ever fewer."""
+    types = column_types(base)
+    last: Relation = LocalGet(local_id, types)
+    found = Filter(last, (draw(predicates(types)),))
+    if draw(st.booleans()):
+        return Recursion(local_id, base, TopK(found, (), (), 2, 1), False)
+    outputs = tuple(
+        draw(st.sampled_from([i for i, t in enumerate(types) if t == wanted])) for wanted in types
+    )
+    return Recursion(local_id, base, Union((Project(found, outputs), last)), True)
 
 
 def _sources() -> st.SearchStrategy[Relation]:
