@@ -21,12 +21,14 @@ QUERIES = [
     # A graph with a cycle.
     (
         "WITH RECURSIVE edge(a, b) AS (VALUES (1, 2), (2, 3), (3, 1), (4, 5)), "
-        "reached(n) AS (SELECT 1 UNION SELECT b FROM reached JOIN edge ON a = n) SELECT n FROM reached"
+        "reached(n) AS (SELECT 1 UNION SELECT b FROM reached JOIN edge ON a = n) "
+        "SELECT n FROM reached"
     ),
     # A table of the recursive term's own.
     (
         "WITH RECURSIVE t(n) AS (SELECT 1 UNION ALL "
-        "(WITH twice AS (SELECT 2 * n AS n FROM t) SELECT n FROM twice WHERE n < 40)) SELECT n FROM t"
+        "(WITH twice AS (SELECT 2 * n AS n FROM t) SELECT n FROM twice WHERE n < 40)) "
+        "SELECT n FROM t"
     ),
     # Correlated, also by a subquery inside the recursive term.
     (
