@@ -3,11 +3,13 @@ these families with the label `replica`."""
 
 from typing import Final
 
-from prometheus_client import Counter, Gauge, Histogram
+from prometheus_client import Gauge
+
+from core.metrics import LoopCounter, LoopHistogram
 
 SECONDS: Final = tuple(8e-6 * 2**power for power in range(23))  # 8 µs to 33 s
 
-PEEK_SECONDS: Final = Histogram(
+PEEK_SECONDS: Final = LoopHistogram(
     "mz_compute_replica_peek_seconds",
     "Time from a peek's arrival at the replica to its last row, in seconds.",
     buckets=SECONDS,
@@ -15,21 +17,21 @@ PEEK_SECONDS: Final = Histogram(
 RUNNING_REQUESTS: Final = Gauge(
     "mz_compute_replica_running_requests", "Requests that are neither answered nor cancelled."
 )
-RENDERED_PLANS: Final = Counter(
+RENDERED_PLANS: Final = LoopCounter(
     "mz_compute_replica_rendered_plans", "Work descriptions compiled (not found compiled)."
 )
-RESULT_BYTES: Final = Counter("mz_compute_replica_result_bytes", "Bytes of results sent.")
-COPY_ROWS: Final = Counter("mz_compute_replica_copy_rows", "Rows parsed from COPY input.")
-STAGED_ROWS: Final = Counter("mz_compute_replica_staged_rows", "Updates staged in batches.")
-LOADS: Final = Counter("mz_compute_replica_loads", "Collections loaded from snapshots.")
-LOADED_ROWS: Final = Counter("mz_compute_replica_loaded_rows", "Rows loaded from snapshots.")
+RESULT_BYTES: Final = LoopCounter("mz_compute_replica_result_bytes", "Bytes of results sent.")
+COPY_ROWS: Final = LoopCounter("mz_compute_replica_copy_rows", "Rows parsed from COPY input.")
+STAGED_ROWS: Final = LoopCounter("mz_compute_replica_staged_rows", "Updates staged in batches.")
+LOADS: Final = LoopCounter("mz_compute_replica_loads", "Collections loaded from snapshots.")
+LOADED_ROWS: Final = LoopCounter("mz_compute_replica_loaded_rows", "Rows loaded from snapshots.")
 CACHED_COLLECTIONS: Final = Gauge(
     "mz_compute_replica_cached_collections", "Collections kept in memory."
 )
 CACHE_BYTES: Final = Gauge(
     "mz_compute_replica_cache_bytes", "Estimated size of the collections kept in memory."
 )
-LOOP_LAG_SECONDS: Final = Histogram(
+LOOP_LAG_SECONDS: Final = LoopHistogram(
     "mz_compute_replica_loop_lag_seconds",
     "How late a timer of the replica's event loop fired, in seconds.",
     buckets=SECONDS,

@@ -17,7 +17,10 @@ from expr.relation import Finishing
 
 SMALL_LIMIT_ROWS: Final = 4096
 PIECE_BYTES: Final = 64 * 1024
-PROBED_ROWS: Final = 8
+# How many rows of a list are encoded at first; then as many as their size allows, but not so many
+# more that huge rows behind small ones would all come at once.
+FIRST_ROWS: Final = 16
+MAX_STEP_GROWTH: Final = 4
 
 Rows = list[Row]
 
@@ -110,12 +113,12 @@ def encoded(rows: Iterator[Rows], encoder: ResultEncoder) -> Iterator[Piece]:
     pending_bytes = 0
     pending_rows = 0
     for part in rows:
-        step = _rows_a_piece(part, encoder)
-        position = 0
+        position, step = 0, FIRST_ROWS
         while position < len(part):
             some = part[position : position + step] if position or len(part) > step else part
             position += len(some)
             data = encoder.rows(some)
+            step = max(1, min(PIECE_BYTES * step // len(data), MAX_STEP_GROWTH * step))
             if joins_header:
                 data, joins_header = _with_header(data, header), False
             pending.append(data)
@@ -130,14 +133,6 @@ def encoded(rows: Iterator[Rows], encoder: ResultEncoder) -> Iterator[Piece]:
     else:
         pending.append(encoder.end)
     yield Piece(b"".join(pending), pending_rows, is_last=True)
-
-
-def _rows_a_piece(part: Rows, encoder: ResultEncoder) -> int:
-    """How many rows of `part` make about a piece, judged by some of them."""
-    if len(part) <= PROBED_ROWS:
-        return PROBED_ROWS
-    probe = part[:: len(part) // PROBED_ROWS + 1]
-    return max(1, PIECE_BYTES * len(probe) // len(encoder.rows(probe)))
 
 
 def _with_header(data: bytes, header: bytes) -> bytes:

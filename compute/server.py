@@ -99,6 +99,7 @@ class ReplicaServer:
                 except StorageError as error:
                     _log.warning("maintenance_failed", error=str(error))
             if connection is not None and connection.is_initialized and instance is not None:
+                RUNNING_REQUESTS.set(connection.request_count)
                 metrics = metric_families() if count % METRICS_EVERY == 0 else ()
                 count += 1
                 connection.send(Status(os.getpid(), resident_bytes(), metrics))
@@ -182,6 +183,11 @@ class Connection(asyncio.Protocol):
     def is_initialized(self) -> bool:
         return self._instance is not None
 
+    @property
+    def request_count(self) -> int:
+        """How many requests are neither answered nor cancelled."""
+        return len(self._requests)
+
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)  # uvloop has its own classes
 
@@ -205,7 +211,6 @@ class Connection(asyncio.Protocol):
         requests, self._requests = self._requests, {}
         for request in requests.values():
             request.cancel()
-        RUNNING_REQUESTS.dec(len(requests))
         if self._opening is not None:
             self._opening.cancel()
         self._instance = None
@@ -295,7 +300,6 @@ class Connection(asyncio.Protocol):
                 request = self._requests.pop(id, None)
                 if request is not None:
                     request.cancel()
-                    RUNNING_REQUESTS.dec()
             case Stage(id=id, work=work, as_of=as_of):
                 self._begin(id, lambda: self._stage(id, work, as_of, instance))
             case CopyStart(id=id, work=work):
@@ -332,7 +336,6 @@ class Connection(asyncio.Protocol):
             raise ProtocolError("too many requests")
         try:
             self._requests[id] = make()
-            RUNNING_REQUESTS.inc()
         except ProtocolError:
             raise
         except Exception as error:  # every failure is the request's answer
@@ -347,8 +350,7 @@ class Connection(asyncio.Protocol):
             self.send(request_error(id, error))
 
     def _ended(self, id: int) -> None:
-        if self._requests.pop(id, None) is not None:
-            RUNNING_REQUESTS.dec()
+        self._requests.pop(id, None)
 
 
 def resident_bytes() -> int:

@@ -1,17 +1,19 @@
 """Metrics of the compute controller, and what replicas report about themselves."""
 
 from collections.abc import Callable, Iterable, Iterator
+from functools import lru_cache
 from typing import Final
 
-from prometheus_client import Gauge, Histogram
+from prometheus_client import Gauge
 from prometheus_client.core import Metric
 from prometheus_client.registry import Collector
 
 from compute.protocol import MetricFamily, Status
+from core.metrics import LoopHistogram
 
 SECONDS: Final = tuple(8e-6 * 2**power for power in range(23))  # 8 µs to 33 s
 
-PEEK_DURATION_SECONDS: Final = Histogram(
+PEEK_DURATION_SECONDS: Final = LoopHistogram(
     "mz_compute_peek_duration_seconds",
     "Time from a peek's request to its last row's arrival, in seconds.",
     ["instance_id", "result"],
@@ -28,6 +30,13 @@ REPLICA_CONNECTED: Final = Gauge(
 REPLICA_CONNECTIONS: Final = Gauge(
     "mz_compute_replica_connections", "Connections made to the replica so far.", ["replica"]
 )
+
+
+@lru_cache(maxsize=1024)
+def peek_histogram(cluster: str, result: str) -> LoopHistogram:
+    """The histogram of a cluster's peeks that end in `result`."""
+    return PEEK_DURATION_SECONDS.labels(cluster, result)
+
 
 _OWN_PREFIX: Final = "mz_compute_replica_"
 

@@ -30,7 +30,7 @@ from compute.protocol import (
     Staged,
 )
 from controllers.compute_client import PeekChunk
-from controllers.compute_metrics import PEEK_DURATION_SECONDS
+from controllers.compute_metrics import peek_histogram
 from core.errors import ADMIN_SHUTDOWN, SqlError
 from core.ids import Timestamp
 
@@ -201,9 +201,7 @@ class PeekRequestInFlight(Request):
         self._chunks.clear()
 
     def _observe(self, result: str) -> None:
-        PEEK_DURATION_SECONDS.labels(self.owner.name, result).observe(
-            perf_counter() - self._started
-        )
+        peek_histogram(self.owner.name, result).observe(perf_counter() - self._started)
 
 
 class StageInFlight(Request):

@@ -25,8 +25,9 @@ MAX_UNSENT_BYTES: Final = 128 * 1024 * 1024
 class ReplicaConnection(asyncio.Protocol):
     """One connection to a replica, from connect to loss.
 
-    `on_response` is called for every response but the ones of initialization. A replica that does
-    not read is cut off when more than MAX_UNSENT_BYTES wait for it.
+    `on_response` is called for every response but the ones of initialization. What is sent in one
+    turn of the event loop is written together. A replica that does not read is cut off when more
+    than MAX_UNSENT_BYTES wait for it.
     """
 
     def __init__(
@@ -39,6 +40,7 @@ class ReplicaConnection(asyncio.Protocol):
         self._on_response = on_response
         self._frames = FrameReader()
         self._transport: asyncio.Transport | None = None
+        self._unwritten: list[bytes] = []
         self.initialized: asyncio.Future[int] = loop.create_future()
         self.lost: asyncio.Future[str] = loop.create_future()
         self.last_heard = loop.time()
@@ -53,10 +55,16 @@ class ReplicaConnection(asyncio.Protocol):
         self.send_frame(encode_frame(command))
 
     def send_frame(self, frame: bytes) -> None:
+        if not self._unwritten:
+            self._loop.call_soon(self._write)
+        self._unwritten.append(frame)
+
+    def _write(self) -> None:
+        frames, self._unwritten = self._unwritten, []
         transport = self._transport
         if transport is None or transport.is_closing():
             return
-        transport.write(frame)
+        transport.write(frames[0] if len(frames) == 1 else b"".join(frames))
         if transport.get_write_buffer_size() > MAX_UNSENT_BYTES:
             self.abort("it does not read what is sent to it")
 

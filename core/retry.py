@@ -16,7 +16,7 @@ class Backoff:
     __slots__ = ("_deadline", "_random", "_step_s", "attempts")
 
     def __init__(self, deadline_s: float, *, source: random.Random | None = None) -> None:
-        self._random = source if source is not None else random.Random()
+        self._random = source
         self._step_s = FIRST_DELAY_S
         self._deadline = time.monotonic() + deadline_s
         self.attempts = 0
@@ -28,6 +28,8 @@ class Backoff:
     async def wait(self) -> None:
         """Sleep for the next delay."""
         self.attempts += 1
+        if self._random is None:  # seeding costs more than most operations that never wait
+            self._random = random.Random()
         delay_s = self._step_s * self._random.uniform(0.5, 1.0)
         self._step_s = min(self._step_s * 2, LARGEST_DELAY_S)
         await asyncio.sleep(delay_s)

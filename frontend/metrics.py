@@ -1,14 +1,15 @@
 """Metrics of sessions and statements. Every label value comes from a fixed set.
 
-Children of labelled metrics are looked up once and kept, since `labels()` costs more than the
-increment. Names are the ones that dashboards made for Materialize know.
+Children of labelled metrics are looked up once and kept. Names are the ones that dashboards made
+for Materialize know.
 """
 
 from functools import lru_cache
 from typing import Final
 
-from prometheus_client import Counter, Gauge, Histogram
+from prometheus_client import Counter, Gauge
 
+from core.metrics import LoopCounter, LoopHistogram
 from sql.parse import StatementKind
 
 LATENCY_BUCKETS: Final = tuple(2.0**n * 8e-6 for n in range(0, 24, 2))
@@ -26,32 +27,32 @@ KNOWN_APPLICATIONS: Final = {
     "": "unset",
 }
 
-QUERIES: Final = Counter(
+QUERIES: Final = LoopCounter(
     "mz_query_total",
     "Statements executed.",
     ["session_type", "statement_type"],
 )
 ACTIVE_SESSIONS: Final = Gauge("mz_active_sessions", "Sessions now open.", ["session_type"])
-ADAPTER_COMMANDS: Final = Counter(
+ADAPTER_COMMANDS: Final = LoopCounter(
     "mz_adapter_commands",
     "Commands of sessions and how they ended.",
     ["command_type", "status", "application_name"],
 )
-TIME_TO_FIRST_ROW: Final = Histogram(
+TIME_TO_FIRST_ROW: Final = LoopHistogram(
     "mz_time_to_first_row_seconds",
     "From the arrival of a read to its first row.",
     ["instance_id", "isolation_level", "strategy"],
     buckets=LATENCY_BUCKETS,
 )
-DETERMINE_TIMESTAMP: Final = Counter(
+DETERMINE_TIMESTAMP: Final = LoopCounter(
     "mz_determine_timestamp",
     "Timestamps chosen for reads.",
     ["respond_immediately", "isolation_level", "compute_instance"],
 )
-PARSE_SECONDS: Final = Histogram(
+PARSE_SECONDS: Final = LoopHistogram(
     "mz_parse_seconds", "Time to parse a statement text.", buckets=LATENCY_BUCKETS
 )
-MESSAGE_SECONDS: Final = Histogram(
+MESSAGE_SECONDS: Final = LoopHistogram(
     "mz_pgwire_message_processing_seconds",
     "Time to process one message of a client.",
     ["message_type"],
@@ -87,7 +88,7 @@ def command_counter(command: str, status: str, application: str) -> Counter:
 
 
 @lru_cache(maxsize=64)
-def message_histogram(message_type: str) -> Histogram:
+def message_histogram(message_type: str) -> LoopHistogram:
     return MESSAGE_SECONDS.labels(message_type)
 
 
@@ -105,7 +106,7 @@ def cluster_label(cluster: str) -> str:
 
 
 @lru_cache(maxsize=512)
-def first_row_histogram(cluster: str, isolation: str, strategy: str) -> Histogram:
+def first_row_histogram(cluster: str, isolation: str, strategy: str) -> LoopHistogram:
     return TIME_TO_FIRST_ROW.labels(cluster_label(cluster), isolation, strategy)
 
 

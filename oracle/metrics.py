@@ -4,21 +4,25 @@ import time
 from types import TracebackType
 from typing import Final
 
-from prometheus_client import Counter, Histogram
+from core.metrics import LoopCounter, LoopHistogram
 
 LATENCY_BUCKETS_S: Final = tuple(8e-6 * 2**power for power in range(23))  # 8 µs to 33 s
 
-_SECONDS: Final = Histogram(
+_SECONDS: Final = LoopHistogram(
     "mz_ts_oracle_seconds",
     "Time of one timestamp oracle operation.",
     ["op"],
     buckets=LATENCY_BUCKETS_S,
 )
-_STARTED: Final = Counter("mz_ts_oracle_started_count", "Operations started.", ["op"])
-_SUCCEEDED: Final = Counter("mz_ts_oracle_succeeded_count", "Operations that succeeded.", ["op"])
-_FAILED: Final = Counter("mz_ts_oracle_failed_count", "Operations that raised an error.", ["op"])
-BATCHED_OPS: Final = Counter("mz_ts_oracle_batched_op_count", "Operations asked for.", ["op"])
-BATCHES: Final = Counter("mz_ts_oracle_batches_count", "Round trips that served them.", ["op"])
+_STARTED: Final = LoopCounter("mz_ts_oracle_started_count", "Operations started.", ["op"])
+_SUCCEEDED: Final = LoopCounter(
+    "mz_ts_oracle_succeeded_count", "Operations that succeeded.", ["op"]
+)
+_FAILED: Final = LoopCounter(
+    "mz_ts_oracle_failed_count", "Operations that raised an error.", ["op"]
+)
+BATCHED_OPS: Final = LoopCounter("mz_ts_oracle_batched_op_count", "Operations asked for.", ["op"])
+BATCHES: Final = LoopCounter("mz_ts_oracle_batches_count", "Round trips that served them.", ["op"])
 
 
 class OracleOp:
@@ -27,10 +31,10 @@ class OracleOp:
     __slots__ = ("failed", "seconds", "started", "succeeded")
 
     def __init__(self, name: str) -> None:
-        self.seconds: Histogram = _SECONDS.labels(name)
-        self.started: Counter = _STARTED.labels(name)
-        self.succeeded: Counter = _SUCCEEDED.labels(name)
-        self.failed: Counter = _FAILED.labels(name)
+        self.seconds: LoopHistogram = _SECONDS.labels(name)
+        self.started: LoopCounter = _STARTED.labels(name)
+        self.succeeded: LoopCounter = _SUCCEEDED.labels(name)
+        self.failed: LoopCounter = _FAILED.labels(name)
 
     def timed(self) -> "_Timed":
         return _Timed(self)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 import expr.library  # noqa: F401
 from compute.encode import COPY_BINARY_HEADER, result_encoder
 from compute.protocol import CopyOptions, OutputFormat, OutputKind
-from compute.result import PIECE_BYTES, encoded
+from compute.result import FIRST_ROWS, PIECE_BYTES, encoded
 from core.rows import Row
 from core.sql_types import BOOL, FLOAT8, INT4, INT8, NUMERIC, TEXT, TIMESTAMP
 from tests.compute.compute_environment import parse_data_rows
@@ -58,7 +58,7 @@ def test_every_row_comes_out_once_in_order(parts: list[tuple[int, int]]) -> None
     assert count == number
     assert [int(row[0] or "") for row in parse_data_rows(data)] == list(range(number))
     widest = max((width for _, width in parts), default=0)
-    assert max(sizes) <= 2 * PIECE_BYTES + 8 * (widest + 40)
+    assert max(sizes) <= 2 * PIECE_BYTES + FIRST_ROWS * (widest + 40)
 
 
 def test_text_and_binary_fields() -> None:
