@@ -145,6 +145,7 @@ class _ReplicaProcess:
                 status = await self._wait(process)
                 self.pid = None
                 self._process = None
+                _close_pipe(process)
                 _log.warning("replica_ended", replica=self.replica, pid=process.pid, status=status)
                 self._announce(ReplicaEvent(self.replica, self.address, process.pid, status))
                 if loop.time() - started > STEADY_AFTER_S:
@@ -198,8 +199,7 @@ class _ReplicaProcess:
         process, self._process, self.pid = self._process, None, None
         if process is None:
             return
-        assert process.stdin is not None
-        process.stdin.close()
+        _close_pipe(process)
         process.terminate()
         try:
             async with asyncio.timeout(STOP_TIMEOUT_S):
@@ -208,6 +208,11 @@ class _ReplicaProcess:
             process.kill()
             await self._wait(process)
         self._path.unlink(missing_ok=True)
+
+
+def _close_pipe(process: "subprocess.Popen[bytes]") -> None:
+    assert process.stdin is not None
+    process.stdin.close()
 
 
 def _resolve(future: asyncio.Future[None]) -> None:
