@@ -4,7 +4,7 @@ A plan is kept by statement text, parameter types and scope (everything of the s
 planning depends on) and is good for one catalog (the very value: a transaction's preview of its own
 DDL may have the revision of another's). Short texts are parsed inline, larger
 ones away from the event loop; planning goes to a worker thread unless it is sure to be short.
-Parameterless writes are not kept: their texts hardly ever come twice.
+Parameterless writes are kept by neither cache: their texts hardly ever come twice.
 """
 
 import asyncio
@@ -189,7 +189,7 @@ class Planner:
         else:
             statements = parse_statements(text)
         PARSE_SECONDS.observe(time.perf_counter() - started)
-        if len(text) <= MAX_CACHED_TEXT_LENGTH:
+        if len(text) <= MAX_CACHED_TEXT_LENGTH and any(map(_may_come_again, statements)):
             self._texts.keep(text, statements)
         return statements
 
@@ -224,11 +224,13 @@ class Planner:
                 self._threads, plan_statement, parsed, view, scope.session, parameter_types
             )
         made = derive(planned, parsed, catalog, scope)
-        if len(parsed.sql) <= MAX_CACHED_TEXT_LENGTH and (
-            parsed.kind is not StatementKind.WRITE or parsed.parameter_count
-        ):
+        if len(parsed.sql) <= MAX_CACHED_TEXT_LENGTH and _may_come_again(parsed):
             self._plans.keep((parsed.sql, scope, parameter_types), made)
         return made
+
+
+def _may_come_again(parsed: ParsedStatement) -> bool:
+    return parsed.kind is not StatementKind.WRITE or parsed.parameter_count > 0
 
 
 _INLINE_KINDS: Final = frozenset(StatementKind) - {StatementKind.QUERY, StatementKind.CURSOR}

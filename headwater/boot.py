@@ -59,7 +59,7 @@ POSTGRES_DIRECTORY: Final = "postgres"
 ORACLE_CONNECTIONS: Final = 2
 COMMIT_CONNECTIONS: Final = 1
 REPLICA_START_TIMEOUT_S: Final = 30.0
-CLOSE_STEP_TIMEOUT_S: Final = 2.0
+GC_THRESHOLDS: Final = (10_000, 20, 50)  # a collection of the old costs milliseconds: do few
 
 _log = structlog.get_logger("headwater.boot")
 
@@ -94,6 +94,7 @@ async def run(
             # What was loaded so far lives as long as the process: no need to collect it.
             gc.collect()
             gc.freeze()
+            gc.set_threshold(*GC_THRESHOLDS)
             announce(addresses)
             _log.info("ready", seconds=round(time.monotonic() - started, 2))
             failure = await _wait_for_end(stop, supervisor)
