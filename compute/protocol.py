@@ -18,7 +18,7 @@ from typing import Final
 
 import msgspec
 
-from core.errors import SqlError
+from core.errors import STATEMENT_TOO_COMPLEX, SqlError
 from core.ids import Epoch, GlobalId, ShardId, Timestamp
 from core.sql_types import RelationDesc, SqlType
 from expr.relation import Finishing, Relation
@@ -342,10 +342,12 @@ def encode_work(work: Work) -> bytes:
 
 
 def decode_work(data: bytes) -> Work:
-    """The inverse of `encode_work`. Raises ProtocolError."""
+    """The inverse of `encode_work`. Raises ProtocolError, SqlError 54001."""
     try:
         return _works.decode(data)
-    except (msgspec.MsgspecError, RecursionError) as error:
+    except RecursionError as error:
+        raise SqlError(STATEMENT_TOO_COMPLEX, "stack depth limit exceeded") from error
+    except msgspec.MsgspecError as error:
         raise ProtocolError(f"malformed work description: {error}") from error
 
 

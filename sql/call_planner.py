@@ -142,15 +142,14 @@ class CallPlanner(AggregatePlanner):
                 position=pos + 1,
             )
         types = result_types(function, resolved)
-        waiting = PendingRows(next(self.pending.indices), function.id, args, types)
-        rows.append(waiting)
-        if len(types) > 1:
-            raise SqlError(
-                FEATURE_NOT_SUPPORTED,
-                "a function that returns several columns is not supported in a select list",
-                position=pos + 1,
-            )
-        return ColumnRef(waiting.index, types[0])
+        indices = tuple(next(self.pending.indices) for _ in types)
+        rows.append(PendingRows(indices, function.id, args, types))
+        columns = tuple(ColumnRef(i, t) for i, t in zip(indices, types, strict=True))
+        if len(columns) == 1:
+            return columns[0]
+        record = intrinsics.row_of(columns)
+        self.pending.records[record] = tuple(column.name for column in function.columns)
+        return record
 
     def _macro(self, function: CatalogFunction, args: tuple[Scalar, ...], pos: int) -> Scalar:
         """A catalog function: its body, planned with the arguments in place of `$1` …"""
@@ -243,10 +242,9 @@ class CallPlanner(AggregatePlanner):
     def record_field(self, record: Scalar, field: str, pos: int) -> Scalar:
         """A field of a composite value."""
         if isinstance(record, Call) and record.function == "row_of(any)":
-            if field[:1] == "f" and field[1:].isdigit():
-                index = int(field[1:]) - 1
-                if 0 <= index < len(record.args):
-                    return record.args[index]
+            names = self.pending.field_names(record)
+            if field in names:
+                return record.args[names.index(field)]
             raise SqlError(
                 UNDEFINED_COLUMN,
                 f'could not identify column "{field}" in record data type',

@@ -6,20 +6,17 @@ and a bigint are, a date and a timestamp are not until the date is cast.
 
 from typing import Final
 
-from core.sql_types import FLOAT4, FLOAT8, INT2, INT4, INT8, NUMERIC, SqlType
+from core.sql_types import FLOAT4, FLOAT8, INT2, INT4, INT8, NUMERIC, RECORD, SqlType
 from expr.casting import cast_scalar
+from expr.ordering import equality_key
 from expr.registry import CastContext
-from expr.scalar import Call, Scalar
+from expr.scalar import Call, ColumnRef, Scalar, children
 
 _INTEGERS: Final = frozenset({INT2.oid, INT4.oid, INT8.oid})
 _FLOATS: Final = frozenset({FLOAT4.oid, FLOAT8.oid})
 _DATES: Final = frozenset({1082, 1114, 1184})
+_COMPARISONS: Final = frozenset({"=", "<>", "<", "<=", ">", ">=", "is_null"})
 _UNHASHABLE: Final = frozenset({114, 2249, 705})
-
-
-def is_equality(scalar: Scalar) -> bool:
-    """Whether `scalar` is a call of an operator `=`."""
-    return isinstance(scalar, Call) and scalar.function.startswith("=(")
 
 
 def equality_pair(scalar: Scalar) -> tuple[Scalar, Scalar] | None:
@@ -40,6 +37,20 @@ def equality_pair(scalar: Scalar) -> tuple[Scalar, Scalar] | None:
     if {a, b} <= {25, 1043, 19, 18}:
         return left, right
     return None
+
+
+def respects_equality(test: Scalar) -> bool:
+    """Whether `test` cannot tell equal values apart, as `::text` can 1.0 and 1.00.
+
+    Only such a test of group keys may be made before the rows are grouped.
+    """
+    match test:
+        case ColumnRef(type=column_type):
+            return equality_key(column_type) is None and column_type.oid != RECORD.oid
+        case Call(function=function, args=args) if function.partition("(")[0] in _COMPARISONS:
+            return all(isinstance(arg, ColumnRef) or respects_equality(arg) for arg in args)
+        case _:
+            return all(map(respects_equality, children(test)))
 
 
 def _cast_both(left: Scalar, right: Scalar, target: SqlType) -> tuple[Scalar, Scalar] | None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from core.errors import SqlError
 from core.sql_types import SqlType
 from expr.relation import Aggregate, ScalarOrder, WindowFunction
-from expr.scalar import ColumnRef, Scalar, children, with_children
+from expr.scalar import Call, ColumnRef, Scalar, children, with_children
 from sql.hir import Apply, ApplyKind, Binding, Hir, types_of
 from sql.scope import VIRTUAL, map_columns
 from sql.syntax import WindowSpecification
@@ -39,20 +39,20 @@ class PendingWindow:
 
 @dataclass(frozen=True, slots=True)
 class PendingRows:
-    """A set-returning function in a select list."""
+    """A set-returning function in a select list: its columns, of `types`, are at `indices`."""
 
-    index: int
+    indices: tuple[int, ...]
     function: str
     args: tuple[Scalar, ...]
     types: tuple[SqlType, ...]
-    is_record: bool = False
 
 
 @dataclass(slots=True)
 class Pending:
     """What the expressions of one place in a query are waiting for.
 
-    `aggregates`, `windows` and `rows` are None where SQL does not allow them.
+    `aggregates`, `windows` and `rows` are None where SQL does not allow them. `records` has the
+    field names of the records that set-returning functions of several columns give.
     """
 
     indices: Iterator[int]
@@ -61,6 +61,12 @@ class Pending:
     windows: list[PendingWindow] | None = None
     rows: list[PendingRows] | None = None
     window_definitions: dict[str, WindowSpecification] = field(default_factory=dict)
+    records: dict[Scalar, tuple[str, ...]] = field(default_factory=dict)
+
+    def field_names(self, record: Call) -> tuple[str, ...]:
+        """The names of the fields of a record that is written out."""
+        found = self.records.get(record)
+        return found or tuple(f"f{index + 1}" for index in range(len(record.args)))
 
 
 @dataclass(slots=True)

@@ -17,7 +17,7 @@ from core.sql_types import BOOL, INT8, UNKNOWN, SqlType
 from expr.fold import fold
 from expr.registry import CastContext
 from expr.relation import Aggregate, ColumnOrder
-from expr.scalar import ColumnRef, Literal, Scalar
+from expr.scalar import Call, ColumnRef, Literal, Scalar, literal
 from sql import hir, intrinsics, limits
 from sql import syntax as ast
 from sql.coercion import common_type
@@ -348,21 +348,43 @@ def _combined(operator: str, keep_all: bool, left: Hir, right: Hir) -> Hir:
     if operator == "union":
         union = hir.Union((left, right))
         return union if keep_all else distinct(union)
-    if keep_all:
-        rest = hir.Threshold(hir.Union((left, hir.Negate(right))))
-        if operator == "except":
-            return rest
-        return hir.Threshold(hir.Union((left, hir.Negate(rest))))
-    return _combined_distinct(operator, left, right)
+    return (_combined_all if keep_all else _combined_distinct)(operator, left, right)
+
+
+def _marked(left: Hir, right: Hir) -> tuple[Hir, tuple[Scalar, ...], Scalar]:
+    """(the rows of both sides, their columns as keys, whether a row is of the left side).
+
+    EXCEPT and INTERSECT go by groups, so that rows are equal as SQL has it: 1.0 is 1.00.
+    """
+    marked = hir.Union((hir.Map(left, (intrinsics.TRUE,)), hir.Map(right, (intrinsics.FALSE,))))
+    types = types_of(left)
+    keys = tuple(ColumnRef(index, t) for index, t in enumerate(types))
+    return marked, keys, ColumnRef(len(types), BOOL)
+
+
+def _combined_all(operator: str, left: Hir, right: Hir) -> Hir:
+    """Each group as often as the difference, or the lesser, of its counts on both sides."""
+    marked, keys, is_left = _marked(left, right)
+    width = len(keys)
+    aggregates = (
+        Aggregate("count()", (), INT8, filter=is_left),
+        Aggregate("count()", (), INT8, filter=intrinsics.negate(is_left)),
+    )
+    lefts, rights = ColumnRef(width, INT8), ColumnRef(width + 1, INT8)
+    times: Scalar
+    if operator == "except":
+        times = Call("-(int8,int8)", (lefts, rights), INT8)
+    else:
+        times = Call("least(anycompatible)", (lefts, rights), INT8)
+    grouped = hir.Reduce(marked, keys, aggregates)
+    series = (literal(1, INT8), times)
+    repeated = hir.FlatMap(grouped, "generate_series(int8,int8)", series, (INT8,))
+    return hir.Project(repeated, tuple(range(width)))
 
 
 def _combined_distinct(operator: str, left: Hir, right: Hir) -> Hir:
-    """EXCEPT and INTERSECT by groups, so that rows are equal as SQL has it."""
-    types = types_of(left)
-    width = len(types)
-    marked = hir.Union((hir.Map(left, (intrinsics.TRUE,)), hir.Map(right, (intrinsics.FALSE,))))
-    keys = tuple(ColumnRef(index, t) for index, t in enumerate(types))
-    is_left = ColumnRef(width, BOOL)
+    marked, keys, is_left = _marked(left, right)
+    width = len(keys)
     aggregates = (
         Aggregate("bool_or(bool)", (is_left,), BOOL),
         Aggregate("bool_and(bool)", (is_left,), BOOL),

@@ -17,25 +17,25 @@ from core.errors import (
     SYNTAX_ERROR,
     SqlError,
 )
-from core.sql_types import INT8, UNKNOWN
+from core.sql_types import UNKNOWN
 from expr.relation import Aggregate, ColumnOrder, ScalarOrder, WindowFunction
-from expr.scalar import Call, Coalesce, ColumnRef, Literal, Parameter, Scalar, children
+from expr.scalar import Call, ColumnRef, Literal, Scalar, children
 from sql import hir, intrinsics
 from sql import syntax as ast
 from sql.expression_base import OutputColumn, PlannedQuery
 from sql.from_planner import FromPlanner, FromResult
-from sql.hir import Hir, JoinKind, types_of
+from sql.hir import Hir, types_of
 from sql.names import column_name
 from sql.pending import (
     AggregateList,
     Pending,
-    PendingRows,
     Substitution,
     attach_subqueries,
 )
 from sql.positions import position
 from sql.scalar_planner import ScalarPlanner
 from sql.scope import VIRTUAL, Scope, missing_table
+from sql.select_rows import attach_rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,7 +167,8 @@ class SelectPlanner(FromPlanner):
                 return [_Item(c.scalar, c.name, None, c.nullable) for c in entry.columns]
         scalar = planner.plan(node.arg)
         if isinstance(scalar, Call) and scalar.function == "row_of(any)":
-            return [_Item(s, f"f{i + 1}", None) for i, s in enumerate(scalar.args)]
+            names = planner.pending.field_names(scalar)
+            return [_Item(s, n, None) for s, n in zip(scalar.args, names, strict=True)]
         raise SqlError(
             FEATURE_NOT_SUPPORTED,
             'row expansion via "*" is not supported here',
@@ -303,44 +304,9 @@ class SelectPlanner(FromPlanner):
             )
             level.after.real[window.index] = ColumnRef(level.width, function.type)
             level.width += 1
-        self._attach_rows(level)
-
-    def _attach_rows(self, level: _Level) -> None:
-        """Set-returning functions: one is a FlatMap, several run side by side."""
-        waiting = [([row.index], row) for row in level.pending.rows or ()]
-        if len(waiting) == 1:
-            (indices, rows) = waiting[0]
-            args = tuple(map(level.after.apply, rows.args))
-            level.relation = hir.FlatMap(level.relation, rows.function, args, rows.types)
-            for index in indices:
-                level.after.real[index] = ColumnRef(level.width, rows.types[0])
-            level.width += 1
-        elif waiting:
-            self._attach_parallel_rows(level, waiting)
-
-    def _attach_parallel_rows(
-        self, level: _Level, waiting: list[tuple[list[int], PendingRows]]
-    ) -> None:
-        bindings: list[hir.Binding] = []
-        sub: Hir | None = None
-        for count, (indices, rows) in enumerate(waiting):
-            args = []
-            for arg in rows.args:
-                real = level.after.apply(arg)
-                variable = next(self.context.variables)
-                bindings.append((variable, real))
-                args.append(Parameter(variable, real.type))
-            part: Hir = hir.FlatMap(
-                hir.UNIT, rows.function, tuple(args), rows.types, ordinality=True
-            )
-            for index in indices:
-                level.after.real[index] = ColumnRef(level.width + count, rows.types[0])
-            sub = part if sub is None else _side_by_side(sub, part, count)
-        assert sub is not None
-        count = len(waiting)
-        sub = hir.Project(sub, tuple(range(count)))
-        level.relation = hir.Apply(hir.ApplyKind.CROSS, level.relation, tuple(bindings), sub)
-        level.width += count
+        level.relation, level.width = attach_rows(
+            level.relation, level.width, level.pending, level.after, self.context.variables
+        )
 
     # ORDER BY and DISTINCT
 
@@ -557,12 +523,3 @@ def _over(aggregate: Aggregate, substitution: Substitution) -> Aggregate:
             ScalarOrder(apply(o.scalar), o.descending, o.nulls_last) for o in aggregate.order_by
         ),
     )
-
-
-def _side_by_side(left: Hir, right: Hir, count: int) -> Hir:
-    """`left` (`count` columns and an ordinal) beside `right` (one column and an ordinal)."""
-    a, b = ColumnRef(count, INT8), ColumnRef(count + 2, INT8)
-    test = Call("=(int8,int8)", (a, b), intrinsics.TRUE.type)
-    joined = hir.Join(JoinKind.FULL, left, right, (test,))
-    mapped = hir.Map(joined, (Coalesce((a, b), INT8),))
-    return hir.Project(mapped, (*range(count), count + 1, count + 3))

@@ -33,6 +33,7 @@ from expr.relation import (
 from expr.scalar import Call, ColumnRef, Literal, Parameter, Scalar
 from sql import intrinsics
 from sql.decorrelate import split_keys
+from sql.equality import respects_equality
 from sql.nullability import rejected_nulls
 from sql.optimizer.joins import JoinBuilder
 from sql.optimizer.volatility import is_volatile
@@ -71,14 +72,14 @@ def _push(node: Relation, predicates: list[Scalar]) -> Relation:
         case Threshold(input=source):
             return Threshold(_push(source, predicates))
         case TopK(input=source, group_key=key):
-            low, high = _split(predicates, set(key))
+            low, high = _split_by_group(predicates, set(key))
             return _filtered(_with_input(node, _push(source, low)), high)
         case FlatMap(input=source):
             low, high = _split(predicates, set(range(len(column_types(source)))))
             return _filtered(_with_input(node, _push(source, low)), high)
         case Window(input=source, partition_by=partition_by):
             columns = {s.index for s in partition_by if isinstance(s, ColumnRef)}
-            low, high = _split(predicates, columns)
+            low, high = _split_by_group(predicates, columns)
             return _filtered(_with_input(node, _push(source, low)), high)
         case Let(id=local_id, value=value, body=body):
             return Let(local_id, _push(value, []), _push(body, predicates))
@@ -110,6 +111,15 @@ def _split(predicates: list[Scalar], columns: set[int]) -> tuple[list[Scalar], l
     high: list[Scalar] = []
     for test in predicates:
         (low if _columns(test) <= columns and not is_volatile(test) else high).append(test)
+    return low, high
+
+
+def _split_by_group(predicates: list[Scalar], keys: set[int]) -> tuple[list[Scalar], list[Scalar]]:
+    """The predicates that are true of a whole group or of none of its rows, and the others."""
+    over_keys, high = _split(predicates, keys)
+    low: list[Scalar] = []
+    for test in over_keys:
+        (low if respects_equality(test) else high).append(test)
     return low, high
 
 
@@ -168,7 +178,7 @@ def _push_join(node: Join, predicates: list[Scalar]) -> Relation:
 
 def _push_reduce(node: Reduce, predicates: list[Scalar]) -> Relation:
     keys = node.group_key
-    low, high = _split(predicates, set(range(len(keys))))
+    low, high = _split_by_group(predicates, set(range(len(keys))))
     moved = [map_columns(test, lambda ref: keys[ref.index]) for test in low]
     return _filtered(_with_input(node, _push(node.input, moved)), high)
 

@@ -67,6 +67,8 @@ def _node(relation: Relation) -> Relation:
             return _outer_join(relation)
         case Union():
             return _union(relation)
+        case Reduce(input=Union()) if _is_distinct(relation):
+            return _distinct_union(relation)
         case Negate(input=Negate(input=source)):
             return source
         case (
@@ -214,6 +216,28 @@ def _outer_join(node: OuterJoin) -> Relation:
             if is_empty(left) or is_empty(right):
                 return left
     return node
+
+
+def _is_distinct(node: Relation) -> bool:
+    """Whether the node only drops repeated rows."""
+    return (
+        isinstance(node, Reduce)
+        and not node.aggregates
+        and len(node.group_key) == len(column_types(node.input))
+        and all(
+            isinstance(key, ColumnRef) and key.index == index
+            for index, key in enumerate(node.group_key)
+        )
+    )
+
+
+def _distinct_union(node: Reduce) -> Relation:
+    """Of distinct relations' union only the union's own rows need be made distinct."""
+    parts = tuple(
+        part.input if isinstance(part, Reduce) and _is_distinct(part) else part
+        for part in children(node.input)
+    )
+    return Reduce(_union(Union(parts)), node.group_key, ())
 
 
 def _union(node: Union) -> Relation:
