@@ -14,15 +14,12 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
 
 import psycopg
 
 from headwater.postgres_binaries import find_binaries
 from headwater.service_account import service_account
 from tests.running_server import HeadwaterServer
-
-START_TIMEOUT_S: Final = 30.0
 
 
 @dataclass(frozen=True, slots=True)

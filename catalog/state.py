@@ -175,15 +175,6 @@ class ConnectionCatalog:
             if schema.database_id is None or schema.database_id == database_id
         )
 
-    def items_in(self, schema: SchemaName) -> tuple[CatalogItem, ...]:
-        found = self.catalog.schema_named(schema.database, schema.schema)
-        if found is None:
-            return ()
-        contents = self.catalog.contents.get(self._key(found))
-        if contents is None:
-            return ()
-        return tuple(self.catalog.items[item_id].item for item_id in contents.values())
-
     def databases(self) -> tuple[tuple[str, int], ...]:
         return tuple((d.name, d.oid) for d in self.catalog.databases.values())
 

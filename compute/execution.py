@@ -6,7 +6,7 @@ output yields `NO_ROWS`. A rendered operator tree holds no state of an execution
 many at once; dropping the generator is all it takes to cancel one.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from sys import getsizeof
 from typing import Final, NamedTuple, Protocol
 
@@ -135,7 +135,6 @@ def evaluate_all(operator: Operator, execution: Execution) -> list[tuple[Row, in
     return result
 
 
-RowFunction = Callable[[Row], Row]
 Types = tuple[SqlType, ...]
 
 

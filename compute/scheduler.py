@@ -23,10 +23,6 @@ class Scheduler:
         self._is_scheduled = False
         self._loop = asyncio.get_running_loop()
 
-    @property
-    def queue_length(self) -> int:
-        return len(self._queue)
-
     def enqueue(self, slice_of_work: Callable[[], None]) -> None:
         """Call `slice_of_work` when it is its turn. It must not raise."""
         self._queue.append(slice_of_work)

@@ -11,7 +11,6 @@ from core.errors import (
     SqlError,
 )
 
-MAX_FIELD_BYTES = 1_073_741_823  # PostgreSQL's limit of one value (MaxAllocSize)
 MAX_RESULT_BYTES = 256 * 1024 * 1024  # ours, for what one call may build
 
 

@@ -156,15 +156,6 @@ def _copy_formats(is_binary: bool, column_count: int) -> bytes:
     return struct.pack(f"!bH{column_count}h", code, column_count, *([code] * column_count))
 
 
-def split_rows(data: bytes, count: int) -> int:
-    """The offset in `data`, a run of whole messages, right behind the first `count` of them."""
-    offset = 0
-    for _ in range(count):
-        (length,) = _INT32.unpack_from(data, offset + 1)
-        offset += 1 + length
-    return offset
-
-
 def internal_error() -> SqlError:
     """What a client hears of a bug; the log has the rest."""
     return SqlError(errors.INTERNAL_ERROR, "internal error")

@@ -4,7 +4,7 @@ A portal is a statement bound to parameters. Its rows come from a `RowSource`, o
 first executed and read as far as clients ask; SQL cursors are portals with names.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import Enum
 from typing import Protocol
 
@@ -15,8 +15,6 @@ from core.sql_types import RelationDesc, SqlType
 from expr.scalar import Literal
 from frontend.planning import CachedPlan
 from sql.parse import ParsedStatement
-
-MAX_NAME_LENGTH = 10_000
 
 
 class RowSource(Protocol):
@@ -84,7 +82,6 @@ class Portal:
     rows_sent: int = 0
     is_cursor: bool = False
     is_repeatable: bool = False  # executing it again repeats the tag (FETCH, SHOW, EXPLAIN)
-    fetches_from: list["Portal"] = field(default_factory=list)
 
     async def pull(self, limit: int | None) -> PeekChunk | None:
         """Rows from the source, at most `limit` of them; None when there are no more."""

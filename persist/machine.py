@@ -93,11 +93,6 @@ class Machine:
             if len(entries) < SCAN_PAGE:
                 return self.state
 
-    async def reload(self) -> ShardState:
-        """Read the state anew, also if the shard was removed since."""
-        self._forget()
-        return await self.fetch()
-
     async def apply(self, command: Command) -> Timestamp:
         """Run a command to its end. Raises UpperMismatchError, RefusedError or StorageError."""
         name = type(command).__name__

@@ -21,8 +21,6 @@ import msgspec
 from core.ids import MIN_TIMESTAMP, ShardId, Timestamp, next_timestamp
 from persist.batches import Batch
 
-FIRST_SEQNO: Final = 1
-
 
 class TxnWrite(msgspec.Struct, frozen=True, array_like=True):
     """A batch for one data shard; chunks without times take the commit's."""

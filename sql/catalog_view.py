@@ -86,8 +86,6 @@ class CatalogView(Protocol):
 
     def schemas(self, database: str) -> tuple[SchemaName, ...]: ...
 
-    def items_in(self, schema: SchemaName) -> tuple[CatalogItem, ...]: ...
-
     def databases(self) -> tuple[tuple[str, int], ...]:
         """(name, oid) of each database."""
 

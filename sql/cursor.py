@@ -4,7 +4,7 @@ from typing import NoReturn
 
 from core.errors import SYNTAX_ERROR, SqlError
 from sql import limits
-from sql.keywords import NOT_COLUMN, RESERVED, TYPE_OR_FUNCTION_NAMES
+from sql.keywords import NOT_COLUMN
 from sql.lexer import Token, syntax_error_at
 
 
@@ -153,14 +153,6 @@ class Cursor:
             self.advance()
             parts.append(self.label())
         return tuple(parts)
-
-    def at_function_name(self) -> bool:
-        """Whether a word that may name a function (or type) without special syntax is next."""
-        token = self.token
-        return token.kind == "q" or (
-            token.kind == "w"
-            and (token.value not in RESERVED or token.value in TYPE_OR_FUNCTION_NAMES)
-        )
 
     def name_list(self) -> tuple[str, ...]:
         """`(name, …)`."""

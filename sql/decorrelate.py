@@ -79,11 +79,6 @@ class Lowering:
                 relation = mir.Let(item.id, self._lowered[item.id], relation)
         return relation
 
-    @property
-    def nullable_collections(self) -> dict[str, tuple[bool, ...]]:
-        """Of each stored collection read, which columns may hold nulls."""
-        return self._nullable
-
     # Dispatch
 
     def lower(self, node: Hir, domain: Domain) -> Relation:

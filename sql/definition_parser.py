@@ -105,12 +105,9 @@ class DefinitionParser(SessionParser):
             self.fail()
         self._table_options()
         query: ast.Query | None = None
-        query_sql: str | None = None
         with_data = True
         if self.accept_word("as"):
-            at = self.token.start
             query = self.query()
-            query_sql = self.slice_from(at)
             if self.accept_word("with"):
                 with_data = self.accept_word("no") is None
                 self.expect_word("data")
@@ -123,7 +120,6 @@ class DefinitionParser(SessionParser):
             exists,
             temporary,
             query,
-            query_sql,
             names,
             with_data,
             start,

@@ -22,7 +22,6 @@ MAX_SELECT_ITEMS: Final = 1_664
 MAX_ARGUMENTS: Final = 100
 MAX_PARAMETERS: Final = 65_535
 MAX_VIEW_DEPTH: Final = 64
-MAX_RELATIONS: Final = 10_000
 
 
 def too_deep() -> SqlError:

@@ -61,11 +61,6 @@ class ParsedStatement:
     parameter_count: int
 
 
-def check_limits(text: str) -> None:
-    """Raise SqlError 54000 or 54001 for a text that is too large or nested too deep to parse."""
-    tokenize(_bounded(text))
-
-
 def parse_statements(text: str, *, deadline: float | None = None) -> tuple[ParsedStatement, ...]:
     """The statements of `text`, empty ones left out. Raises SqlError (42601, 54000, 54001).
 

@@ -39,7 +39,6 @@ class SelectPlan:
     """SELECT, VALUES, TABLE, and the SHOW statements that are queries."""
 
     query: Query
-    for_copy: bool = False
 
 
 @dataclass(frozen=True, slots=True)

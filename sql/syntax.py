@@ -556,7 +556,6 @@ class CreateTable(Statement, frozen=True, gc=False):
     if_not_exists: bool
     temporary: bool
     as_query: Query | None
-    as_query_sql: str | None
     column_names: tuple[str, ...]
     with_data: bool
     pos: int

@@ -14,7 +14,6 @@ from expr.json_conversion import object_key, to_json_text, to_json_value
 from expr.ordering import comparison_key
 from expr.registry import CallSite, FunctionKind, define
 
-Moments = tuple[int, Fraction, Fraction, Fraction, Fraction, Fraction]
 Formula = Callable[..., Fraction | None]
 
 _ORDERABLE: Final = (

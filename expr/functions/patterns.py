@@ -18,7 +18,6 @@ from expr.regular_expressions import (
 
 OPERATOR: Final = FunctionKind.OPERATOR
 IGNORE_CASE: Final = Flags(ignores_case=True)
-MAX_MATCHES: Final = 10_000_000
 
 
 def _define_operators() -> None:
