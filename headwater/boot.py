@@ -59,7 +59,7 @@ POSTGRES_DIRECTORY: Final = "postgres"
 ORACLE_CONNECTIONS: Final = 2
 COMMIT_CONNECTIONS: Final = 1
 REPLICA_START_TIMEOUT_S: Final = 30.0
-GC_THRESHOLDS: Final = (10_000, 20, 50)  # a collection of the old costs milliseconds: do few
+GC_THRESHOLDS: Final = (5_000, 20, 50)  # a collection of the old costs milliseconds: do few
 
 _log = structlog.get_logger("headwater.boot")
 
