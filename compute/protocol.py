@@ -27,7 +27,7 @@ from persist.batches import Batch
 
 PROTOCOL_VERSION: Final = 1
 MAX_FRAME_BYTES: Final = 64 * 1024 * 1024
-PEEK_WINDOW_BYTES: Final = 1024 * 1024
+PEEK_WINDOW_BYTES: Final = 512 * 1024
 COPY_WINDOW_BYTES: Final = 4 * 1024 * 1024
 COPY_CHUNK_BYTES: Final = 256 * 1024
 

@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterator
 from time import perf_counter
 from typing import Final
 
-SLICE_S: Final = 0.004
-FIRST_SLICE_S: Final = 0.002
+SLICE_S: Final = 0.002
+FIRST_SLICE_S: Final = 0.001
 
 
 class Scheduler:

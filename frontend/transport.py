@@ -16,7 +16,7 @@ from frontend.protocol import ServerProtocol
 
 MAX_PENDING_INPUT: Final = 256 * 1024
 WRITE_CHUNK: Final = 64 * 1024
-HIGH_WATER: Final = 512 * 1024
+HIGH_WATER: Final = 256 * 1024
 TURN_BUDGET_S: Final = 0.002
 KEEPALIVE_IDLE_S: Final = 60
 EOF_GRACE_S: Final = 10.0
