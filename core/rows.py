@@ -17,7 +17,7 @@ How a datum of each type is held (NULL is None everywhere):
 | timestamp, timestamptz | int, microseconds since 2000-01-01 (UTC); ±TIMESTAMP_INFINITY |
 | interval | `Interval(months, days, microseconds)` |
 | arrays, int2vector, oidvector | `Array(dimensions, elements)` |
-| record | tuple (in transit only: its fields are not typed, so it is never stored) |
+| record | `Record`, a tuple that knows its types (in transit only: it is never stored) |
 
 The canonical encoding of a row is one msgpack array. Two rows are the same row exactly when their
 encodings are equal: `1.0` and `1.00`, `-0.0` and `0.0` are different rows, every NaN is the same.
@@ -57,6 +57,18 @@ class Array(NamedTuple, Generic[Element]):
 
     dimensions: tuple[tuple[int, int], ...]
     elements: tuple[Element, ...]
+
+
+class Record(tuple[Any, ...]):
+    """A composite value: its fields, and their types in `types`."""
+
+    types: tuple[SqlType, ...]
+
+    @classmethod
+    def of(cls, types: tuple[SqlType, ...], fields: Sequence[Any]) -> "Record":
+        record = cls(fields)
+        record.types = types
+        return record
 
 
 Datum = Any  # one of the values in the table above

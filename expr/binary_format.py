@@ -14,7 +14,7 @@ from core.errors import (
     PROTOCOL_VIOLATION,
     SqlError,
 )
-from core.rows import DATE_INFINITY, TIMESTAMP_INFINITY, Array, Datum, Interval
+from core.rows import DATE_INFINITY, TIMESTAMP_INFINITY, Array, Datum, Interval, Record
 from core.sql_types import SqlType
 from expr.calendar_days import (
     END_TIMESTAMP,
@@ -88,11 +88,18 @@ def binary_output(sql_type: SqlType) -> BinaryOutput:
         case 18:
             return lambda value: value.encode("latin-1") or b"\x00"
         case 2249:
-            raise SqlError(
-                FEATURE_NOT_SUPPORTED, "no binary output function available for type record"
-            )
+            return _send_record
         case _:
             return str.encode
+
+
+def _send_record(record: Record) -> bytes:
+    parts = [_INT4.pack(len(record))]
+    for sql_type, field in zip(record.types, record, strict=True):
+        parts.append(_UINT4.pack(sql_type.oid))
+        data = None if field is None else binary_output(sql_type)(field)
+        parts.append(_INT4.pack(-1) if data is None else _INT4.pack(len(data)) + data)
+    return b"".join(parts)
 
 
 def _moment_output(layout: struct.Struct, infinity: int) -> BinaryOutput:

@@ -48,10 +48,22 @@ def field_named(name: str, type_name: str) -> str:
     """The field's canonical name. Raises SqlError 22023."""
     field = _ALIASES.get(name.lower())
     if field is None:
-        raise SqlError(
-            INVALID_PARAMETER_VALUE, f'unit "{name.lower()}" not recognized for type {type_name}'
-        )
+        raise _unrecognized(name, type_name)
     return field
+
+
+def _truncation_named(name: str, type_name: str) -> str:
+    """The same for date_trunc, to which an epoch is no unit."""
+    field = field_named(name, type_name)
+    if field == "epoch":
+        raise _unrecognized(name, type_name)
+    return field
+
+
+def _unrecognized(name: str, type_name: str) -> SqlError:
+    return SqlError(
+        INVALID_PARAMETER_VALUE, f'unit "{name.lower()}" not recognized for type {type_name}'
+    )
 
 
 def _unsupported(field: str, type_name: str) -> SqlError:
@@ -242,7 +254,7 @@ def _of_infinite_interval(field: str, field_text: str, *, positive: bool) -> Dec
 
 def truncate_local(field_text: str, local: int, type_name: str) -> int:
     """date_trunc of a finite wall clock."""
-    field = field_named(field_text, type_name)
+    field = _truncation_named(field_text, type_name)
     unit = {
         "microsecond": 1,
         "millisecond": 1_000,
@@ -283,7 +295,7 @@ def _truncate_day(field: str, field_text: str, day: int, type_name: str) -> int:
 
 def truncate_interval(field_text: str, value: Interval) -> Interval:
     """date_trunc of an interval: smaller parts become zero."""
-    field = field_named(field_text, "interval")
+    field = _truncation_named(field_text, "interval")
     if field == "week":
         if is_infinite(value):
             return value

@@ -31,7 +31,7 @@ from expr.calendar_days import (
 )
 from expr.datetime_lexer import Field, FieldKind, split_fields
 from expr.datetime_text import quick_date, quick_time, quick_timestamp
-from expr.timezones import ABBREVIATIONS, UTC, Zone, fixed_zone, from_local, named_zone, to_local
+from expr.timezones import UTC, Zone, abbreviated_zone, fixed_zone, from_local, named_zone, to_local
 
 MONTHS: Final = {
     name: number
@@ -343,9 +343,9 @@ class _Decoder:
         self.is_julian = True
 
     def _word(self, text: str, fields: list[Field], position: int) -> frozenset[str] | None:
-        offset = ABBREVIATIONS.get(text)
-        if offset is not None and text != "zulu":
-            self.zone = fixed_zone(offset)
+        zone = abbreviated_zone(text)
+        if zone is not None:
+            self.zone = zone
             return frozenset({"zone"})
         if text in MONTHS:
             return self._month_word(text)

@@ -89,7 +89,7 @@ def _ratio(
     if x > 90.0:
         x, sign = 180.0 - x, -sign
     bottom = denominator(x)
-    quotient = numerator(x) / bottom if bottom else math.inf
+    quotient = numerator(x) / bottom if bottom else math.copysign(math.inf, bottom)
     result = sign * (quotient / unit)
     return 0.0 if result == 0.0 else result
 

@@ -8,6 +8,7 @@ for float4).
 import math
 import re
 import struct
+from decimal import Decimal
 from typing import Final
 
 from core.errors import NUMERIC_VALUE_OUT_OF_RANGE, SqlError
@@ -22,6 +23,7 @@ NAN: Final = float("nan")
 INFINITY: Final = float("inf")
 _SINGLE: Final = struct.Struct("<f")
 _LEAST_NORMAL_SINGLE: Final = 2.0**-126
+_LEAST_SPARSE_DOUBLE: Final = 2.0**53
 _NUMBER: Final = re.compile(
     r"[ \t\n\r\f\v]*([+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)[ \t\n\r\f\v]*", re.ASCII
 )
@@ -80,6 +82,8 @@ def _parse(text: str, type_name: str, *, single: bool) -> float:
 
 def format_float8(value: float) -> str:
     """float8out with extra_float_digits > 0."""
+    if not -_LEAST_SPARSE_DOUBLE < value < _LEAST_SPARSE_DOUBLE:
+        return _layout(_shortest_sparse(value), 15)
     text = repr(value)
     if text[-2:] == ".0":
         # Below 10^15 both print integers in full.
@@ -91,6 +95,30 @@ def format_float8(value: float) -> str:
     return _layout(text, 15)
 
 
+def _shortest_sparse(value: float) -> str:
+    """The shortest text of a float8 whose neighbours are integers at least 2 apart (or NaN).
+
+    It reads back as the value however a reader rounds ties: a text that lies exactly between two
+    floats, which repr() may give, is not taken.
+    """
+    text = repr(value)
+    if not math.isfinite(value):
+        return text
+    neighbours = (math.nextafter(value, -INFINITY), math.nextafter(value, INFINITY))
+    ties = {(int(value) + int(other)) // 2 for other in neighbours if math.isfinite(other)}
+    digits = 15
+    while int(Decimal(text)) in ties or float(text) != value:
+        digits += 1
+        text = f"{value:.{digits}g}"
+    return text
+
+
+def _is_single_tie(value: float, shown: float) -> bool:
+    """Whether a text, read as the float8 `shown`, lies between `value` and another float4."""
+    mirrored = value + 2 * (shown - value)
+    return shown != value and round_to_single(mirrored) == mirrored
+
+
 def format_float4(value: float) -> str:
     """float4out with extra_float_digits > 0."""
     if value != value or value in (INFINITY, -INFINITY):
@@ -98,7 +126,7 @@ def format_float4(value: float) -> str:
     # Up to six digits always survive a float4, but for the subnormal ones.
     for digits in range(1 if abs(value) < _LEAST_NORMAL_SINGLE else 6, 10):
         text = f"{value:.{digits}g}"
-        if round_to_single(float(text)) == value:
+        if round_to_single(float(text)) == value and not _is_single_tie(value, float(text)):
             break
     return _layout(repr(float(text)), 6)
 

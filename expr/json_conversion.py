@@ -1,12 +1,12 @@
 """SQL values as JSON: what to_json, row_to_json and the JSON aggregates make of each type."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from core.errors import INVALID_PARAMETER_VALUE, SqlError
-from core.rows import Array, Datum
+from core.rows import Array, Datum, Record
 from core.sql_types import SqlType
-from expr import floats
 from expr.datetime_text import format_timestamp_styled
 from expr.json_values import JsonValue, dump_jsonb, load_jsonb, parse_json, quote_json
 from expr.numeric import format_numeric, parse_numeric
@@ -46,7 +46,7 @@ def _text_of(sql_type: SqlType, context: EvaluationContext) -> Callable[[Datum],
             plain = text_output(sql_type, EvaluationContext())
             return lambda value: f'"{plain(value)}"'
         case 2249:
-            return _record_text
+            return partial(_record_text, context)
         case _:
             output = text_output(sql_type, context)
             return lambda value: quote_json(output(value))
@@ -87,26 +87,12 @@ def _array_text(array: Array[Datum], item: Callable[[Datum], str]) -> str:
     return f"[{','.join(texts)}]"
 
 
-def _record_text(value: tuple[Datum, ...]) -> str:
-    members = (f'"f{index}":{_untyped_text(item)}' for index, item in enumerate(value, 1))
+def _record_text(context: EvaluationContext, record: Record) -> str:
+    members = (
+        f'"f{index}":{to_json_text(sql_type, context)(field)}'
+        for index, (sql_type, field) in enumerate(zip(record.types, record, strict=True), 1)
+    )
     return f"{{{','.join(members)}}}"
-
-
-def _untyped_text(value: Datum) -> str:
-    """A record's field, whose type is not known."""
-    if value is None:
-        return "null"
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, int):
-        return str(value)
-    if isinstance(value, float):
-        return _number_text(floats.format_float8(value))
-    if isinstance(value, tuple) and not isinstance(value, Array):
-        return _record_text(value)
-    if isinstance(value, str):
-        return quote_json(value)
-    return quote_json(str(value))
 
 
 def to_json_value(sql_type: SqlType, context: EvaluationContext) -> Callable[[Datum], JsonValue]:
@@ -140,19 +126,30 @@ def to_jsonb(sql_type: SqlType, context: EvaluationContext) -> Callable[[Datum],
     return lambda value: dump_jsonb(convert(value))
 
 
+def _key_text(sql_type: SqlType, context: EvaluationContext) -> Callable[[Datum], str]:
+    match sql_type.oid:
+        case 16:
+            return lambda value: "true" if value else "false"
+        case 1114 | 1184:
+            return moment_text(sql_type, context)
+        case 1082:
+            return text_output(sql_type, EvaluationContext())
+        case _:
+            return text_output(sql_type, context)
+
+
 def object_key(sql_type: SqlType, context: EvaluationContext) -> Callable[[Datum], str]:
     """The function that gives the object key that a datum makes; null is an error."""
-    output = text_output(sql_type, context)
-    if sql_type.element is not None or sql_type.oid in (114, 3802, 2249):
-        raise SqlError(
-            INVALID_PARAMETER_VALUE, "key value must be scalar, not array, composite, or json"
-        )
-    if sql_type.oid == 16:
-        output = lambda value: "true" if value else "false"  # noqa: E731
+    output = _key_text(sql_type, context)
+    is_scalar = sql_type.element is None and sql_type.oid not in (114, 3802, 2249)
 
     def key(value: Datum) -> str:
         if value is None:
             raise SqlError("22004", "null value not allowed for object key")
+        if not is_scalar:
+            raise SqlError(
+                INVALID_PARAMETER_VALUE, "key value must be scalar, not array, composite, or json"
+            )
         return output(value)
 
     return key

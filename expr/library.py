@@ -13,6 +13,7 @@ import expr.functions.identifiers
 import expr.functions.interval_arithmetic
 import expr.functions.json_access
 import expr.functions.json_builders
+import expr.functions.json_texts
 import expr.functions.logic
 import expr.functions.mathematics
 import expr.functions.miscellaneous

@@ -15,10 +15,11 @@ _MAX_PATTERN: Final = 100_000
 
 
 def fold_case(text: str) -> str:
-    """Lower case, character by character, as the database's lower() does."""
+    """Lower case, character by character, as the database's lower() does. Only İ has a full
+    lower case of two characters; the first of them is its simple one."""
     if text.isascii():
         return text.lower()
-    return "".join(c.lower() if len(c.lower()) == 1 else c for c in text)
+    return "".join(c.lower()[0] for c in text)
 
 
 @lru_cache(maxsize=CACHED_PATTERNS)

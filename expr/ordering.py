@@ -11,7 +11,7 @@ from decimal import Decimal
 from functools import lru_cache
 from typing import Any
 
-from core.rows import Array, Datum, Interval, Row
+from core.rows import Array, Datum, Interval, Record, Row
 from core.sql_types import SqlType
 from expr.json_values import jsonb_equality_text, jsonb_sort_key
 from expr.relation import ColumnOrder
@@ -86,17 +86,6 @@ def equality_key(sql_type: SqlType) -> Callable[[Datum], Datum] | None:
             return None
 
 
-def row_equality_key(types: Sequence[SqlType]) -> Callable[[Row], Datum] | None:
-    """The same for whole rows; None: the row itself is the key."""
-    keys = [equality_key(sql_type) for sql_type in types]
-    if all(key is None for key in keys):
-        return None
-    parts = ",".join(f"k{i}(r[{i}])" if key else f"r[{i}]" for i, key in enumerate(keys))
-    namespace: dict[str, Any] = {f"k{i}": key for i, key in enumerate(keys)}
-    function: Callable[[Row], Datum] = eval(f"lambda r: ({parts},)", namespace)  # noqa: S307
-    return function
-
-
 def interval_value(interval: Interval) -> int:
     """The length that PostgreSQL compares intervals by: a month is 30 days, a day 24 hours."""
     days = interval.months * 30 + interval.days
@@ -133,11 +122,13 @@ def numeric_key(value: Decimal) -> Key:
     return (1, 0) if value.is_nan() else (0, value)
 
 
-def record_key(value: Datum) -> Key:
-    """The order of records, whose fields are not typed: nulls last, everything else as held."""
-    return tuple(
-        (item is None, record_key(item) if isinstance(item, tuple) else item) for item in value
-    )
+def record_key(value: Record) -> Key:
+    """The order of records: field by field, nulls last."""
+    parts = []
+    for sql_type, field in zip(value.types, value, strict=True):
+        key = comparison_key(sql_type)
+        parts.append((field is None, field if field is None or key is None else key(field)))
+    return tuple(parts)
 
 
 def _strip_blanks(value: str) -> str:

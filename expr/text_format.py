@@ -13,8 +13,9 @@ from functools import lru_cache, partial
 from typing import Final
 
 from core.errors import FEATURE_NOT_SUPPORTED, INVALID_TEXT_REPRESENTATION, SqlError
-from core.rows import Array, Datum
-from core.sql_types import SqlType
+from core.rows import Array, Datum, Record
+from core.sql_types import TYPES, SqlType
+from core.type_names import format_type, type_oid
 from expr import floats
 from expr.array_text import format_array, format_record, parse_array
 from expr.datetime_parse import parse_date, parse_time, parse_timestamp, parse_timestamptz
@@ -80,8 +81,12 @@ def text_output(sql_type: SqlType, context: EvaluationContext) -> TextOutput:
     match sql_type.oid:
         case 16:
             return _format_bool
-        case oid if oid in _INTEGER_RANGES or oid in _REGISTERED_NAMES:
-            return str if oid not in _REGISTERED_NAMES else _format_registered
+        case oid if oid in _INTEGER_RANGES:
+            return str
+        case 2206:
+            return _format_type
+        case oid if oid in _REGISTERED_NAMES:
+            return _format_registered
         case 700 | 701:
             return _float_output(sql_type.oid == 700, context.extra_float_digits)
         case 1700:
@@ -103,7 +108,7 @@ def text_output(sql_type: SqlType, context: EvaluationContext) -> TextOutput:
         case 1186:
             return partial(format_interval, style=context.interval_style)
         case 2249:
-            return lambda value: format_record([_untyped_text(item) for item in value])
+            return partial(_format_record, context)
         case 2278:
             return lambda value: ""
         case 18:
@@ -141,6 +146,8 @@ def _base_input(sql_type: SqlType, context: EvaluationContext) -> TextInput:
             return _Remembered(integer_input(oid)).__getitem__
         case _ if oid in _INTEGER_RANGES:
             return integer_input(oid)
+        case 2206:
+            return _parse_type
         case _ if oid in _REGISTERED_NAMES:
             return partial(_parse_registered, _REGISTERED_NAMES[oid])
         case 700:
@@ -206,6 +213,11 @@ def _format_registered(value: int) -> str:
     return str(value) if value else "-"
 
 
+def _format_type(value: int) -> str:
+    """regtypeout: types are fixed, so their names need no catalog."""
+    return format_type(value, None) if value == 0 or value in TYPES else str(value)
+
+
 def _format_bytea(value: bytes) -> str:
     return f"\\x{value.hex()}"
 
@@ -228,19 +240,13 @@ def _float_output(is_single: bool, extra_digits: int) -> TextOutput:
     return lambda value: floats.format_rounded(value, digits)
 
 
-def _untyped_text(value: Datum) -> str | None:
-    """A record's field, whose type is not known: the text of its Python value."""
-    if value is None:
-        return None
-    if isinstance(value, bool):
-        return _format_bool(value)
-    if isinstance(value, float):
-        return floats.format_float8(value)
-    if isinstance(value, bytes):
-        return _format_bytea(value)
-    if isinstance(value, Array):
-        return format_array(value, lambda item: _untyped_text(item) or "")
-    return str(value)
+def _format_record(context: EvaluationContext, record: Record) -> str:
+    return format_record(
+        [
+            None if field is None else text_output(sql_type, context)(field)
+            for sql_type, field in zip(record.types, record, strict=True)
+        ]
+    )
 
 
 def integer_input(oid: int) -> Callable[[str], int]:
@@ -340,6 +346,12 @@ def truncate_name(text: str) -> str:
     if len(encoded) <= MAX_NAME_BYTES:
         return text
     return encoded[:MAX_NAME_BYTES].decode("utf-8", "ignore")
+
+
+def _parse_type(text: str) -> int:
+    """regtypein."""
+    oid = type_oid(text)
+    return _parse_registered("regtype", text) if oid is None else oid
 
 
 def _parse_registered(type_name: str, text: str) -> int:

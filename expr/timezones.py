@@ -6,6 +6,7 @@ beyond Python's datetime use the same year of the 400-year Gregorian cycle.
 """
 
 import datetime
+import importlib.resources
 import re
 import zoneinfo
 from collections.abc import Iterator
@@ -19,31 +20,18 @@ from expr.calendar_days import (
     date_of,
     day_number,
 )
+from expr.timezone_abbreviations import OFFSETS, ZONES
 
 UTC: Final = datetime.UTC
 Zone = datetime.tzinfo
 MAX_ZONE_NAME: Final = 64
 _CYCLE_YEARS: Final = 400
+_DATABASE: Final = importlib.resources.files("tzdata")
 _EPOCH: Final = datetime.datetime(2000, 1, 1)  # noqa: DTZ001  (wall clocks have no zone)
 _FIXED: Final = re.compile(r"([+-])(\d{1,3})(?::(\d{1,2}))?(?::(\d{1,2}))?", re.ASCII)
 _POSIX: Final = re.compile(
-    r"(?:[A-Za-z]{3,10}|<[A-Za-z0-9+\-]{1,10}>)([+-]?)(\d{1,2})(?::(\d{2}))?(?::(\d{2}))?", re.ASCII
+    r"(?:[A-Za-z]{1,10}|<[A-Za-z0-9+\-]{1,10}>)([+-]?)(\d{1,2})(?::(\d{2}))?(?::(\d{2}))?", re.ASCII
 )
-
-# Seconds east of Greenwich of the abbreviations that inputs may use, daylight saving in brackets.
-ABBREVIATIONS: Final[dict[str, int]] = {
-    name: int(hours * 3600)
-    for name, hours in {
-        **{"utc": 0, "gmt": 0, "z": 0, "zulu": 0, "uct": 0, "ut": 0, "wet": 0},
-        **{"est": -5, "edt": -4, "cst": -6, "cdt": -5, "mst": -7, "mdt": -6, "pst": -8},
-        **{"pdt": -7, "akst": -9, "akdt": -8, "hst": -10, "ast": -4, "adt": -3, "nst": -3.5},
-        **{"ndt": -2.5, "bst": 1, "cet": 1, "cest": 2, "met": 1, "mest": 2, "west": 1},
-        **{"eet": 2, "eest": 3, "msk": 3, "msd": 4, "ist": 2, "idt": 3, "jst": 9, "kst": 9},
-        **{"pkt": 5, "npt": 5.75, "sgt": 8, "hkt": 8, "pht": 8, "ict": 7, "wast": 2},
-        **{"aest": 10, "aedt": 11, "acst": 9.5, "acdt": 10.5, "awst": 8, "nzst": 12, "nzdt": 13},
-        **{"sast": 2, "eat": 3, "cat": 2, "art": -3, "brt": -3, "brst": -2, "clt": -4, "uyt": -3},
-    }.items()
-}
 
 
 def zone_named(name: str) -> Zone:
@@ -63,11 +51,17 @@ def find_zone(name: str) -> Zone | None:
     """
     if len(name) > MAX_ZONE_NAME:
         return None
-    lowered = name.lower()
-    offset = ABBREVIATIONS.get(lowered)
+    zone = abbreviated_zone(name.lower())
+    return named_zone(name) if zone is None else zone
+
+
+def abbreviated_zone(word: str) -> Zone | None:
+    """The zone that an abbreviation (in lower case) means."""
+    offset = OFFSETS.get(word)
     if offset is not None:
         return fixed_zone(offset)
-    return named_zone(name)
+    key = ZONES.get(word)
+    return None if key is None else _load(key)
 
 
 @lru_cache(maxsize=1024)
@@ -77,7 +71,7 @@ def named_zone(name: str) -> Zone | None:
         return None
     key = _zone_keys().get(name.lower())
     if key is not None:
-        return UTC if key in ("UTC", "Etc/UTC") else zoneinfo.ZoneInfo(key)
+        return _load(key)
     match = _POSIX.fullmatch(name) or _FIXED.fullmatch(name)
     if match is None:
         return None
@@ -94,6 +88,15 @@ def fixed_zone(seconds_east: int) -> Zone:
     return datetime.timezone(datetime.timedelta(seconds=seconds_east))
 
 
+@lru_cache(maxsize=1024)
+def _load(key: str) -> Zone:
+    """A zone of the pinned tz database: every process answers alike, whatever its host has."""
+    if key in ("UTC", "Etc/UTC"):
+        return UTC
+    with _DATABASE.joinpath("zoneinfo", *key.split("/")).open("rb") as file:
+        return zoneinfo.ZoneInfo.from_file(file, key)
+
+
 @lru_cache(maxsize=1)
 def _zone_keys() -> dict[str, str]:
     return {key.lower(): key for key in zone_keys()}
@@ -101,7 +104,7 @@ def _zone_keys() -> dict[str, str]:
 
 def zone_keys() -> Iterator[str]:
     """The names of the tz database."""
-    return iter(sorted(zoneinfo.available_timezones()))
+    return iter(sorted(_DATABASE.joinpath("zones").read_text().split()))
 
 
 def offset_at(zone: Zone, timestamp: int) -> int:

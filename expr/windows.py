@@ -11,8 +11,6 @@ from typing import overload
 from core.rows import Datum
 from expr.relation import FrameMode, WindowFrame
 
-MAX_BUCKETS = 2**31 - 1
-
 
 @dataclass(frozen=True, slots=True)
 class Partition:

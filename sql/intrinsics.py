@@ -5,7 +5,7 @@ The functions behind them are registered like any other; their ids are fixed her
 
 from typing import Final
 
-from core.sql_types import BOOL, INT4, INT8, RECORD, SqlType
+from core.sql_types import BOOL, RECORD, SqlType
 from expr.scalar import (
     And,
     Call,
@@ -20,7 +20,6 @@ from expr.scalar import (
 TRUE: Final = literal(True, BOOL)
 FALSE: Final = literal(False, BOOL)
 NULL_BOOL: Final = literal(None, BOOL)
-COUNT_STAR: Final = "count()"
 IS_NULL: Final = "is_null(any)"
 NOT: Final = "not(bool)"
 NOT_DISTINCT: Final = "is_not_distinct_from(anycompatible,anycompatible)"
@@ -120,23 +119,11 @@ def row_of(fields: tuple[Scalar, ...]) -> Scalar:
     return Call("row_of(any)", fields, RECORD)
 
 
-def field_of(record: Scalar, index: int, sql_type: SqlType) -> Scalar:
-    """Field `index` (from 0) of a record whose fields are known."""
-    if isinstance(record, Call) and record.function == "row_of(any)":
-        return record.args[index]
-    return Call("field(record,int4)", (record, literal(index, INT4)), sql_type)
-
-
 def subscript(array: Scalar, indices: tuple[Scalar, ...], element: SqlType) -> Scalar:
     """`array[i][j]…`."""
     return Call("subscript(anyarray,int4)", (array, *indices), element)
 
 
 def array_slice(array: Scalar, bounds: tuple[Scalar, ...]) -> Scalar:
-    """`array[a:b][c:d]…`; a null bound is an omitted one."""
+    """`array[a:b][c:d]…`."""
     return Call("slice(anyarray,int4,int4)", (array, *bounds), array.type)
-
-
-def count_star_type() -> SqlType:
-    """The type of `count(*)`."""
-    return INT8

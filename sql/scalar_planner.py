@@ -28,6 +28,8 @@ from sql.scope import TableEntry, missing_table
 from sql.subquery_planner import Subquery
 from sql.type_names import resolve_type
 
+MIN_INT4: Final = -(2**31)
+MAX_INT4: Final = 2**31 - 1
 _CATALOG_TYPES: Final = frozenset({2205, 2206, 24, 4089, 4096})
 
 
@@ -293,8 +295,8 @@ class ScalarPlanner(ComparisonPlanner):
             bounds: list[Scalar] = []
             for level in levels:
                 if level.is_slice:
-                    lower = self._bound(level.lower)
-                    bounds += [lower, self._bound(level.upper)]
+                    bounds.append(self._bound(level.lower, omitted=MIN_INT4))
+                    bounds.append(self._bound(level.upper, omitted=MAX_INT4))
                 else:
                     bounds += [literal(1, INT4), self._bound(level.lower)]
             return intrinsics.array_slice(array, tuple(bounds))
@@ -302,9 +304,9 @@ class ScalarPlanner(ComparisonPlanner):
             array, tuple(self._bound(level.lower) for level in levels), element
         )
 
-    def _bound(self, node: ast.Expression | None) -> Scalar:
+    def _bound(self, node: ast.Expression | None, omitted: int = MAX_INT4) -> Scalar:
         if node is None:
-            return intrinsics.null_of(INT4)
+            return literal(omitted, INT4)
         return self.plan_as(node, INT4, CastContext.ASSIGNMENT)
 
     def _field(self, node: ast.FieldSelection) -> Scalar:

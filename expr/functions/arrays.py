@@ -65,14 +65,16 @@ def _overlap(site: CallSite) -> Callable[[Array[Datum], Array[Datum]], bool]:
 def _position(site: CallSite) -> Callable[..., int | None]:
     key = _element_key(site.args[0])
 
-    def array_position(array: Array[Datum] | None, item: Datum, start: int = 1) -> int | None:
+    def array_position(
+        array: Array[Datum] | None, item: Datum, start: int | None = -(2**31)
+    ) -> int | None:
         if array is None:
             return None
         _check_search(array)
-        if start is None:
-            raise SqlError("22004", "initial position must not be null")
         if not array.dimensions:
             return None
+        if start is None:
+            raise SqlError("22004", "initial position must not be null")
         lower = array.dimensions[0][1]
         wanted = None if item is None else key(item)
         for offset, candidate in enumerate(array.elements):
@@ -199,22 +201,24 @@ def _upper(array: Array[Datum], dimension: int) -> int | None:
     return lower + length - 1
 
 
-def _fill(
-    value: Datum, lengths: Array[int] | None, lowers: Array[int] | None = None
-) -> Array[Datum]:
-    if lengths is None:
-        raise SqlError("22004", "dimension array or low bound array cannot be null")
-    counts = lengths.elements
-    starts = lowers.elements if lowers is not None else (1,) * len(counts)
+def _fill(value: Datum, *bounds: Array[int] | None) -> Array[Datum]:
+    """array_fill: the lengths of the dimensions and, if given, their lower bounds."""
+    lists: list[tuple[int, ...]] = []
+    for what, array in zip(("Dimension", "Low bound"), bounds, strict=False):
+        if array is None or None in bounds:
+            raise SqlError("22004", "dimension array or low bound array cannot be null")
+        if len(array.dimensions) > 1:
+            detail = f"{what} array must be one dimensional."
+            raise SqlError("2202E", "wrong number of array subscripts", detail=detail)
+        if None in array.elements:
+            raise SqlError("22004", "dimension values cannot be null")
+        lists.append(array.elements)
+    counts = lists[0]
     check_dimensions(len(counts))
+    starts = lists[1] if len(lists) > 1 else (1,) * len(counts)
     if len(starts) != len(counts):
-        raise SqlError(
-            "2202E",
-            "wrong number of array subscripts",
-            detail="Low bound array has different size than dimensions array.",
-        )
-    if None in counts or None in starts:
-        raise SqlError("22004", "dimension values cannot be null")
+        detail = "Low bound array has different size than dimensions array."
+        raise SqlError("2202E", "wrong number of array subscripts", detail=detail)
     total = 1 if counts else 0
     for count in counts:
         if count < 0:
@@ -237,17 +241,21 @@ def _trim(array: Array[Datum], count: int) -> Array[Datum]:
 
 
 def _sort(site: CallSite) -> Callable[..., Array[Datum]]:
-    key = comparison_key(site.args[0].element or site.args[0])
+    """array_sort: the elements or, of more dimensions, the arrays of the first one."""
+    element_key = comparison_key(site.args[0].element or site.args[0])
+    row_key = comparison_key(site.args[0])
 
     def array_sort(
         array: Array[Datum], descending: bool = False, nulls_first: bool | None = None
     ) -> Array[Datum]:
-        if len(array.elements) < 2:
+        if not array.dimensions or array.dimensions[0][0] < 2:
             return array
         if len(array.dimensions) > 1:
-            raise SqlError("0A000", "sorting multidimensional arrays is not supported")
+            rows = [Array(array.dimensions[1:], row) for row in _rows(array)]
+            rows.sort(key=row_key, reverse=descending)
+            return Array(array.dimensions, tuple(item for row in rows for item in row.elements))
         present = [item for item in array.elements if item is not None]
-        present.sort(key=key, reverse=descending)
+        present.sort(key=element_key, reverse=descending)
         nulls = [None] * (len(array.elements) - len(present))
         first = descending if nulls_first is None else nulls_first
         elements = [*nulls, *present] if first else [*present, *nulls]
@@ -259,10 +267,13 @@ def _sort(site: CallSite) -> Callable[..., Array[Datum]]:
 def _reverse(array: Array[Datum]) -> Array[Datum]:
     if not array.dimensions:
         return array
-    rows = array.dimensions[0][0]
-    size = len(array.elements) // rows if rows else 1
-    parts = [array.elements[start : start + size] for start in range(0, len(array.elements), size)]
-    return Array(array.dimensions, tuple(item for part in reversed(parts) for item in part))
+    return Array(array.dimensions, tuple(item for row in reversed(_rows(array)) for item in row))
+
+
+def _rows(array: Array[Datum]) -> list[tuple[Datum, ...]]:
+    """The elements, cut by the first dimension."""
+    size = len(array.elements) // array.dimensions[0][0]
+    return [array.elements[start : start + size] for start in range(0, len(array.elements), size)]
 
 
 def _shuffle(array: Array[Datum]) -> Array[Datum]:
@@ -271,10 +282,8 @@ def _shuffle(array: Array[Datum]) -> Array[Datum]:
     return Array(array.dimensions, tuple(elements))
 
 
-def _slice(array: Array[Datum] | None, *bounds: int | None) -> Array[Datum] | None:
-    """`array[a:b][c:d]…`, the bounds in pairs; null stands for an omitted one."""
-    if array is None:
-        return None
+def _slice(array: Array[Datum], *bounds: int) -> Array[Datum]:
+    """`array[a:b][c:d]…`, the bounds in pairs; an omitted one is the least or the greatest int4."""
     return slice_array(array, list(zip(bounds[::2], bounds[1::2], strict=True)))
 
 
@@ -310,7 +319,7 @@ def _define_functions() -> None:
         strict=False,
     )
     define("subscript(anyarray,variadic int4)", "anyelement", subscript)
-    define("slice(anyarray,int4,variadic int4)", "anyarray", _slice, strict=False)
+    define("slice(anyarray,int4,variadic int4)", "anyarray", _slice)
     define("array_length(anyarray,int4)", "int4", _length)
     define("array_lower(anyarray,int4)", "int4", _lower)
     define("array_upper(anyarray,int4)", "int4", _upper)

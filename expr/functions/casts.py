@@ -12,7 +12,7 @@ from decimal import Decimal
 from functools import partial
 from typing import Any, Final
 
-from core.errors import CANNOT_COERCE, DATETIME_FIELD_OVERFLOW, SqlError
+from core.errors import DATETIME_FIELD_OVERFLOW, SqlError
 from core.rows import DATE_INFINITY, TIMESTAMP_INFINITY, Array, Datum, Interval
 from core.sql_types import BOOL, INT4, TYPES_BY_NAME, SqlType
 from expr import floats, numeric
@@ -454,13 +454,6 @@ def _array_cast(source: SqlType, target: SqlType) -> Callable[[CallSite], Callab
         return apply
 
     return specialize
-
-
-def no_cast(source: SqlType, target: SqlType) -> SqlError:
-    """The error for a cast that does not exist."""
-    return SqlError(
-        CANNOT_COERCE, f"cannot cast type {source.info.sql_name} to {target.info.sql_name}"
-    )
 
 
 _integer_casts()

@@ -4,7 +4,7 @@ import operator
 from collections.abc import Callable
 from typing import Final
 
-from core.rows import DATE_INFINITY, TIMESTAMP_INFINITY, Datum
+from core.rows import DATE_INFINITY, TIMESTAMP_INFINITY, Array, Datum
 from core.sql_types import SqlType
 from expr.calendar_days import MICROSECONDS_PER_DAY
 from expr.ordering import comparison_key, record_key
@@ -101,6 +101,11 @@ def _define_dates(symbol: str, compare: Comparison) -> None:
     )
 
 
+def _vector_key(value: Array[int]) -> tuple[int, tuple[int, ...]]:
+    """The order of oidvectors: shorter ones first."""
+    return len(value.elements), value.elements
+
+
 def _define_all() -> None:
     kind = FunctionKind.OPERATOR
     for symbol, compare in COMPARISONS.items():
@@ -122,7 +127,7 @@ def _define_all() -> None:
         define(
             f"{symbol}(oidvector,oidvector)",
             "bool",
-            _comparison(symbol, type_named("oidvector")),
+            lambda a, b, c=compare: c(_vector_key(a), _vector_key(b)),
             kind=kind,
         )
         _define_dates(symbol, compare)

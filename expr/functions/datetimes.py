@@ -195,11 +195,10 @@ def _make_date(year: int, month: int, day: int) -> int:
 
 
 def _make_time(hour: int, minute: int, second: float) -> int:
-    is_valid = 0 <= hour <= 24 and 0 <= minute <= 59 and 0 <= second <= 60
-    if is_valid and second == second:
-        total = hour * MICROSECONDS_PER_HOUR + minute * MICROSECONDS_PER_MINUTE
-        total += round(second * MICROSECONDS_PER_SECOND)
-        if total <= MICROSECONDS_PER_DAY:
+    if 0 <= hour <= 24 and 0 <= minute <= 59 and -1 < second < 61:
+        microseconds = round(second * MICROSECONDS_PER_SECOND)
+        total = hour * MICROSECONDS_PER_HOUR + minute * MICROSECONDS_PER_MINUTE + microseconds
+        if 0 <= microseconds <= MICROSECONDS_PER_MINUTE and total <= MICROSECONDS_PER_DAY:
             return total
     raise SqlError(
         DATETIME_FIELD_OVERFLOW,
@@ -240,7 +239,7 @@ def _make_interval(
     minutes: int = 0,
     seconds: float = 0.0,
 ) -> Interval:
-    if not math.isfinite(seconds):
+    if not abs(seconds) < 2**63:  # NaN included
         raise SqlError(DATETIME_FIELD_OVERFLOW, "interval out of range")
     time = hours * MICROSECONDS_PER_HOUR + minutes * MICROSECONDS_PER_MINUTE
     time += round(seconds * MICROSECONDS_PER_SECOND)
@@ -317,14 +316,26 @@ def _from_epoch(seconds: float) -> int:
     return check_timestamp(round(shifted))
 
 
-def _overlaps(start: int, end: int, other_start: int, other_end: int) -> bool:
-    if start > end:
-        start, end = end, start
-    if other_start > other_end:
-        other_start, other_end = other_end, other_start
-    if start == other_start:
-        return True
-    return other_start < end if start < other_start else start < other_end
+def _period(start: int | None, end: int | None) -> tuple[int, int | None] | None:
+    """A period in order; one known end counts as its start, none makes it unknown."""
+    if start is None:
+        return None if end is None else (end, None)
+    return (end, start) if end is not None and start > end else (start, end)
+
+
+def _overlaps(
+    start: int | None, end: int | None, other_start: int | None, other_end: int | None
+) -> bool | None:
+    """SQL's OVERLAPS of periods whose ends may be null."""
+    one, other = _period(start, end), _period(other_start, other_end)
+    if one is None or other is None:
+        return None
+    (later, later_end), (earlier, earlier_end) = (one, other) if one[0] > other[0] else (other, one)
+    if later == earlier:
+        return None if later_end is None or earlier_end is None else True
+    if earlier_end is None:
+        return None
+    return True if later < earlier_end else None if later_end is None else False
 
 
 def _define_fields() -> None:
@@ -414,7 +425,7 @@ def _define_functions() -> None:
         needs_context=True,
     )
     for name in ("timestamp", "timestamptz", "time"):
-        define(f"overlaps({','.join([name] * 4)})", "bool", _overlaps)
+        define(f"overlaps({','.join([name] * 4)})", "bool", _overlaps, strict=False)
 
 
 def timestamp_series(

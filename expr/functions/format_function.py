@@ -6,9 +6,12 @@ from typing import Final
 
 from core.errors import INVALID_PARAMETER_VALUE, SqlError
 from core.rows import Datum
+from core.sql_types import INT4
 from expr.functions.strings import check_length, printer, quote_identifier, quote_literal
 from expr.registry import CallSite, define
+from expr.text_format import integer_input
 
+_parse_int4: Final = integer_input(INT4.oid)
 _SPECIFIER: Final = re.compile(r"%(?:(\d+)\$)?(-*)(?:(\d+)|\*(?:(\d+)\$)?()|)(.)?", re.DOTALL)
 MAX_INT4: Final = 2**31 - 1
 
@@ -71,7 +74,7 @@ class _Formatter:
             width = _bounded(match[3])
         elif match[5] is not None:
             text = self._argument(match[4])
-            width = int(text) if text is not None else 0
+            width = _parse_int4(text) if text is not None else 0
             if width < 0:
                 is_left, width = True, -width
         conversion = match[6]

@@ -1,16 +1,17 @@
 """parse_ident: the parts of a qualified name as SQL would read them."""
 
 import re
+import string
 from typing import Final
 
 from core.errors import INVALID_PARAMETER_VALUE, SqlError
 from core.rows import Array
 from expr.array_values import one_dimensional
-from expr.like_patterns import fold_case
 from expr.registry import define
 
 _SPACE: Final = re.compile(r"[ \t\n\r\f\v]*")
 _QUOTED: Final = re.compile(r'"((?:[^"]|"")*)(")?')
+_ASCII_LOWER: Final = str.maketrans(string.ascii_uppercase, string.ascii_lowercase)
 _PLAIN: Final = re.compile(r"[A-Za-z_\x80-\U0010ffff][A-Za-z0-9_$\x80-\U0010ffff]*")
 
 
@@ -43,7 +44,7 @@ def _identifier(text: str, position: int, *, after_dot: bool) -> tuple[str, int]
         return quoted[1].replace('""', '"'), quoted.end()
     plain = _PLAIN.match(text, position)
     if plain is not None:
-        return fold_case(plain[0]), plain.end()
+        return plain[0].translate(_ASCII_LOWER), plain.end()
     if text[position : position + 1] == ".":
         raise _invalid(text, 'No valid identifier before ".".')
     raise _invalid(text, 'No valid identifier after ".".' if after_dot else None)

@@ -228,16 +228,13 @@ def _add_time(value: int, interval: Interval, sign: int = 1) -> int:
         raise SqlError(
             DATETIME_FIELD_OVERFLOW, f"cannot {word} infinite interval {preposition} time"
         )
-    return (value + sign * interval.microseconds) % MICROSECONDS_PER_DAY
+    total = value + sign * interval.microseconds
+    return ((total + 2**63) % 2**64 - 2**63) % MICROSECONDS_PER_DAY  # PostgreSQL's int64 wraps
 
 
 def _date_and_time(day: int, time: int) -> int:
     base = date_to_timestamp(day)
     return check_timestamp(base + time) if is_finite_time(base) else base
-
-
-def _timestamps_difference_in_days(left: int, right: int) -> Interval:
-    return subtract_timestamps(left, right)
 
 
 def _define_all() -> None:

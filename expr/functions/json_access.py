@@ -1,4 +1,4 @@
-"""Operators and functions that read and change json and jsonb values."""
+"""Operators and functions that read and change jsonb values."""
 
 from collections.abc import Callable, Iterator
 from decimal import Decimal
@@ -6,9 +6,9 @@ from typing import Any, Final
 
 from core.errors import INVALID_PARAMETER_VALUE, SqlError
 from core.rows import Array, Datum
-from core.sql_types import JSON, JSONB, TEXT, Column, SqlType
+from core.sql_types import JSONB, TEXT, Column
 from expr.functions.tables import table_function
-from expr.json_values import JsonValue, dump_jsonb, load_jsonb, parse_json, sorted_keys
+from expr.json_values import JsonValue, dump_jsonb, load_jsonb, sorted_keys
 from expr.registry import FunctionKind, define
 
 OPERATOR: Final = FunctionKind.OPERATOR
@@ -46,6 +46,11 @@ def element(value: JsonValue, index: int) -> Any:
     if not isinstance(value, list):
         return _MISSING
     return value[index] if -len(value) <= index < len(value) else _MISSING
+
+
+def root_element(value: JsonValue, index: int) -> Any:
+    """The same for a whole jsonb: PostgreSQL holds a scalar as an array of one."""
+    return element(value if isinstance(value, list | dict) else [value], index)
 
 
 def at_path(value: JsonValue, path: Array[str | None]) -> Any:
@@ -147,6 +152,13 @@ def _invalid(message: str, detail: str | None = None) -> SqlError:
     return SqlError(INVALID_PARAMETER_VALUE, message, detail=detail)
 
 
+def _steps(path: Array[str | None]) -> tuple[str | None, ...]:
+    """The elements of a path or a list of keys, which must be of one dimension."""
+    if len(path.dimensions) > 1:
+        raise SqlError("2202E", "wrong number of array subscripts")
+    return path.elements
+
+
 def _delete_key(text: str, key: str) -> str:
     value = load_jsonb(text)
     if isinstance(value, dict):
@@ -157,8 +169,8 @@ def _delete_key(text: str, key: str) -> str:
 
 
 def _delete_keys(text: str, keys: Array[str | None]) -> str:
+    doomed = {key for key in _steps(keys) if key is not None}
     value = load_jsonb(text)
-    doomed = {key for key in keys.elements if key is not None}
     if isinstance(value, dict):
         return dump_jsonb({k: v for k, v in value.items() if k not in doomed})
     if isinstance(value, list):
@@ -180,12 +192,13 @@ def _delete_index(text: str, index: int) -> str:
 
 
 def _delete_path(text: str, path: Array[str | None]) -> str:
+    steps = _steps(path)
     value = load_jsonb(text)
     if not isinstance(value, list | dict):
         raise _invalid("cannot delete path in scalar")
-    if not path.elements or not value:
+    if not steps or not value:
         return text
-    return dump_jsonb(_change(value, path.elements, 0, lambda old: _MISSING, _Mode.DELETE))
+    return dump_jsonb(_change(value, steps, 0, lambda old: _MISSING, _Mode.DELETE))
 
 
 class _Mode:
@@ -290,25 +303,27 @@ def _change_array(
 
 
 def _set(text: str, path: Array[str | None], new_text: str, create: bool = True) -> str:
+    steps = _steps(path)
     value = load_jsonb(text)
     if not isinstance(value, list | dict):
         raise _invalid("cannot set path in scalar")
-    if not path.elements or (not value and not create):
+    if not steps or (not value and not create):
         return text
     new = load_jsonb(new_text)
     mode = _Mode.CREATE if create else _Mode.REPLACE
-    return dump_jsonb(_change(value, path.elements, 0, lambda old: new, mode))
+    return dump_jsonb(_change(value, steps, 0, lambda old: new, mode))
 
 
 def _insert(text: str, path: Array[str | None], new_text: str, after: bool = False) -> str:
+    steps = _steps(path)
     value = load_jsonb(text)
     if not isinstance(value, list | dict):
         raise _invalid("cannot set path in scalar")
-    if not path.elements:
+    if not steps:
         return text
     new = load_jsonb(new_text)
     mode = _Mode.INSERT_AFTER if after else _Mode.INSERT_BEFORE
-    return dump_jsonb(_change(value, path.elements, 0, lambda old: new, mode))
+    return dump_jsonb(_change(value, steps, 0, lambda old: new, mode))
 
 
 def strip_nulls(value: JsonValue, in_arrays: bool = False) -> JsonValue:
@@ -359,71 +374,60 @@ def _members(value: JsonValue, function: str) -> dict[str, JsonValue]:
     raise _invalid(f"cannot call {function} on a non-object")
 
 
-Load = Callable[[str], JsonValue]
-
-
-def _define_operators(name: str, load: Load, dump: Callable[[Any], str | None]) -> None:
-    def keyed(text: str, key: str) -> Any:
-        return member(load(text), key)
-
-    def indexed(text: str, index: int) -> Any:
-        return element(load(text), index)
+def _define_operators() -> None:
+    finds: tuple[tuple[str, Callable[..., Any]], ...] = (("text", member), ("int4", root_element))
+    load = load_jsonb
 
     def along(text: str, path: Array[str | None]) -> Any:
         return at_path(load(text), path)
 
-    for argument, find in (("text", keyed), ("int4", indexed)):
-        define(f"->({name},{argument})", name, lambda a, b, f=find: dump(f(a, b)), kind=OPERATOR)
+    for argument, find in finds:
         define(
-            f"->>({name},{argument})", "text", lambda a, b, f=find: _to_text(f(a, b)), kind=OPERATOR
+            *(f"->(jsonb,{argument})", "jsonb", lambda a, b, f=find: _to_jsonb(f(load(a), b))),
+            kind=OPERATOR,
         )
-    define(f"#>({name},text[])", name, lambda a, b: dump(along(a, b)), kind=OPERATOR)
-    define(f"#>>({name},text[])", "text", lambda a, b: _to_text(along(a, b)), kind=OPERATOR)
+        define(
+            *(f"->>(jsonb,{argument})", "text", lambda a, b, f=find: _to_text(f(load(a), b))),
+            kind=OPERATOR,
+        )
+    define("#>(jsonb,text[])", "jsonb", lambda a, b: _to_jsonb(along(a, b)), kind=OPERATOR)
+    define("#>>(jsonb,text[])", "text", lambda a, b: _to_text(along(a, b)), kind=OPERATOR)
     define(
-        *(f"{name}_extract_path({name},variadic text[])", name),
-        lambda text, *steps: dump(along(text, Array((), steps))),
+        *("jsonb_extract_path(jsonb,variadic text[])", "jsonb"),
+        lambda text, *steps: _to_jsonb(along(text, Array((), steps))),
     )
     define(
-        *(f"{name}_extract_path_text({name},variadic text[])", "text"),
+        *("jsonb_extract_path_text(jsonb,variadic text[])", "text"),
         lambda text, *steps: _to_text(along(text, Array((), steps))),
     )
-    define(f"{name}_typeof({name})", "text", lambda text: json_kind(load(text)))
-    define(f"{name}_array_length({name})", "int4", lambda text: _array_length(load(text)))
+    define("jsonb_typeof(jsonb)", "text", lambda text: json_kind(load(text)))
+    define("jsonb_array_length(jsonb)", "int4", lambda text: _array_length(load(text)))
 
 
-def _define_tables(
-    name: str, sql_type: SqlType, load: Load, dump: Callable[[Any], str | None]
-) -> None:
+def _define_tables() -> None:
     def elements(text: str) -> Rows:
-        return ((dump(item),) for item in _elements(load(text)))
+        return ((dump_jsonb(item),) for item in _elements(load_jsonb(text)))
 
     def elements_text(text: str) -> Rows:
-        return ((as_text(item),) for item in _elements(load(text)))
+        return ((as_text(item),) for item in _elements(load_jsonb(text)))
 
     def keys(text: str) -> Rows:
-        value = _members(load(text), f"{name}_object_keys")
-        return ((key,) for key in _ordered(value, name))
+        return ((key,) for key in sorted_keys(_members(load_jsonb(text), "jsonb_object_keys")))
 
     def each(text: str) -> Rows:
-        value = _members(load(text), f"{name}_each")
-        return ((key, dump(value[key])) for key in _ordered(value, name))
+        value = _members(load_jsonb(text), "jsonb_each")
+        return ((key, dump_jsonb(value[key])) for key in sorted_keys(value))
 
     def each_text(text: str) -> Rows:
-        value = _members(load(text), f"{name}_each_text")
-        return ((key, as_text(value[key])) for key in _ordered(value, name))
+        value = _members(load_jsonb(text), "jsonb_each_text")
+        return ((key, as_text(value[key])) for key in sorted_keys(value))
 
-    value_column = (Column("value", sql_type),)
-    table_function(f"{name}_array_elements({name})", elements, value_column)
-    table_function(f"{name}_array_elements_text({name})", elements_text, (Column("value", TEXT),))
-    table_function(f"{name}_object_keys({name})", keys, (Column(f"{name}_object_keys", TEXT),))
-    table_function(f"{name}_each({name})", each, (Column("key", TEXT), *value_column))
-    table_function(
-        f"{name}_each_text({name})", each_text, (Column("key", TEXT), Column("value", TEXT))
-    )
-
-
-def _ordered(value: dict[str, JsonValue], name: str) -> list[str]:
-    return sorted_keys(value) if name == "jsonb" else list(value)
+    value, value_text, key = Column("value", JSONB), Column("value", TEXT), Column("key", TEXT)
+    table_function("jsonb_array_elements(jsonb)", elements, (value,))
+    table_function("jsonb_array_elements_text(jsonb)", elements_text, (value_text,))
+    table_function("jsonb_object_keys(jsonb)", keys, (Column("jsonb_object_keys", TEXT),))
+    table_function("jsonb_each(jsonb)", each, (key, value))
+    table_function("jsonb_each_text(jsonb)", each_text, (key, value_text))
 
 
 def _define_jsonb() -> None:
@@ -456,8 +460,6 @@ def _subscript(text: str, step: str) -> str | None:
     return _to_jsonb(at_path(load_jsonb(text), Array(((1, 1),), (step,))))
 
 
-_define_operators("jsonb", load_jsonb, _to_jsonb)
-_define_tables("jsonb", JSONB, load_jsonb, _to_jsonb)
+_define_operators()
+_define_tables()
 _define_jsonb()
-_define_operators("json", parse_json, _to_jsonb)
-_define_tables("json", JSON, parse_json, _to_jsonb)

@@ -33,7 +33,8 @@ def _check_pairs(count: int) -> None:
         )
 
 
-def _keys(site: CallSite) -> list[Callable[[Datum], str]]:
+def _checked_keys(site: CallSite) -> list[Callable[[Datum], str]]:
+    """The keys of jsonb_build_object, which names the argument that is null."""
     keys = [object_key(arg, site.context) for arg in site.args[::2]]
 
     def checked(key: Callable[[Datum], str], position: int) -> Callable[[Datum], str]:
@@ -51,7 +52,7 @@ def _keys(site: CallSite) -> list[Callable[[Datum], str]]:
 
 def _build_object_jsonb(site: CallSite) -> Callable[..., str]:
     _check_pairs(len(site.args))
-    keys = _keys(site)
+    keys = _checked_keys(site)
     converters = [to_json_value(arg, site.context) for arg in site.args[1::2]]
 
     def build(*values: Datum) -> str:
@@ -63,7 +64,7 @@ def _build_object_jsonb(site: CallSite) -> Callable[..., str]:
 
 def _build_object_json(site: CallSite) -> Callable[..., str]:
     _check_pairs(len(site.args))
-    keys = _keys(site)
+    keys = [object_key(arg, site.context) for arg in site.args[::2]]
     converters = [to_json_text(arg, site.context) for arg in site.args[1::2]]
 
     def build(*values: Datum) -> str:

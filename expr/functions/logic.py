@@ -7,7 +7,7 @@ derived functions `any:<operator id>` and `all:<operator id>` (`expr.functions.d
 
 from collections.abc import Callable
 
-from core.rows import Array, Datum
+from core.rows import Array, Datum, Record
 from expr.array_values import build_array
 from expr.ordering import comparison_key, equality_key
 from expr.registry import CallSite, define
@@ -39,6 +39,11 @@ def _extreme(site: CallSite, *, greatest: bool) -> Callable[..., Datum]:
 def _array_of(site: CallSite) -> Callable[..., Array[Datum]]:
     nested = bool(site.args) and site.args[0].element is not None
     return lambda *items: build_array(items, nested=nested)
+
+
+def _row_of(site: CallSite) -> Callable[..., Record]:
+    types = site.args
+    return lambda *items: Record.of(types, items)
 
 
 define("is_null(any)", "bool", lambda value: value is None, strict=False)
@@ -77,7 +82,7 @@ define(
     needs_types=True,
 )
 define("array_of(variadic anycompatible)", "anyarray", _array_of, strict=False, needs_types=True)
-define("row_of(variadic any)", "record", lambda *items: items, strict=False)
+define("row_of(variadic any)", "record", _row_of, strict=False, needs_types=True)
 define("field(record,int4)", "any", lambda record, index: record[index])
 define("num_nulls(variadic any)", "int4", lambda *args: args.count(None), strict=False)
 define(

@@ -15,7 +15,6 @@ from expr.functions.arithmetic import (
     check_integer,
     checked,
     float_power,
-    integer_divide,
 )
 from expr.ordering import comparison_key
 from expr.registry import CallSite, FunctionKind, define
@@ -194,7 +193,10 @@ def _atanh(value: float) -> float:
 def _gamma(value: float) -> float:
     if value == 0 or value == -floats.INFINITY or (value < 0 and value == math.floor(value)):
         raise_float_overflow()
-    return math.gamma(value)
+    result = math.gamma(value)
+    if result == 0:
+        raise_float_underflow()
+    return result
 
 
 def _lgamma(value: float) -> float:
@@ -230,7 +232,6 @@ def _define_integers() -> None:
         define(f"gcd({name},{name})", name, _gcd(name))
         define(f"lcm({name},{name})", name, _lcm(name))
     define("factorial(int8)", "numeric", _factorial)
-    define("div(int8,int8)", "int8", integer_divide)
 
 
 def _sign(value: Decimal) -> Decimal:

@@ -12,12 +12,12 @@ from core.errors import (
     SqlError,
 )
 from core.rows import Array, Datum
-from core.sql_types import SqlType
+from core.sql_types import TEXT, SqlType
 from expr.array_values import one_dimensional
 from expr.errors import MAX_RESULT_BYTES, too_large
 from expr.keywords import NON_PLAIN_KEYWORDS
 from expr.like_patterns import fold_case
-from expr.registry import CallSite, FunctionKind, define
+from expr.registry import CallSite, FunctionKind, bind, define, function_by_id
 from expr.scalar import EvaluationContext
 from expr.text_format import text_output
 
@@ -175,6 +175,14 @@ def printer(sql_type: SqlType, context: EvaluationContext) -> Callable[[Datum], 
     return text_output(sql_type, context)
 
 
+def text_caster(sql_type: SqlType, context: EvaluationContext) -> Callable[[Datum], str]:
+    """The text that a cast makes of a value of a type."""
+    if sql_type.oid == TEXT.oid:
+        return str
+    cast = function_by_id(f"cast({sql_type.name},text)")
+    return bind(cast, (sql_type,), TEXT, context)
+
+
 def _concat(site: CallSite) -> Callable[..., str]:
     printers = [printer(arg, site.context) for arg in site.args]
 
@@ -202,9 +210,9 @@ def _concat_ws(site: CallSite) -> Callable[..., str | None]:
 def _text_with_any(*, text_first: bool) -> Callable[[CallSite], Callable[[Datum, Datum], str]]:
     def specialize(site: CallSite) -> Callable[[Datum, Datum], str]:
         if text_first:
-            show = text_output(site.args[1], site.context)
+            show = text_caster(site.args[1], site.context)
             return lambda left, right: left + show(right)
-        show = text_output(site.args[0], site.context)
+        show = text_caster(site.args[0], site.context)
         return lambda left, right: show(left) + right
 
     return specialize
@@ -436,7 +444,7 @@ def _define_text() -> None:
     define("quote_nullable(text)", "text", _quote_nullable, strict=False)
     define(
         *("quote_literal(anyelement)", "text"),
-        lambda site: lambda v, show=printer(site.args[0], site.context): quote_literal(show(v)),
+        lambda site: lambda v, show=text_caster(site.args[0], site.context): quote_literal(show(v)),
         needs_types=True,
     )
     define("string_to_array(text,text)", "text[]", _string_to_array, strict=False)
