@@ -13,10 +13,11 @@ from tests.processes import replicas
 from tests.running_server import HeadwaterServer
 
 DEADLINE_S: Final = 90.0
-WORK_CPU_S: Final = 0.5  # so much of a processor says that a replica works on a statement
+WORK_CPU_S: Final = 0.3  # so much of a processor says that a replica works on a statement
+START_CPU_S: Final = 2.0  # more than it takes one to start
 POLL_S: Final = 0.02
-LONG_QUERY: Final = "SELECT count(*) FROM generate_series(1, {n}) a, generate_series(1, 1000) b"
-ROWS: Final = 300_000
+ROWS: Final = 20_000
+MANY_ROWS: Final = f"generate_series(1, {ROWS}) AS a, generate_series(1, 1000) AS b"
 LOST: Final = "57P01"
 
 Connection = asyncpg.Connection
@@ -37,12 +38,14 @@ async def connection(
         await connection.close()
 
 
-async def kill_at_work(server: HeadwaterServer, statement: "asyncio.Task[object]") -> int:
+async def kill_at_work(
+    server: HeadwaterServer, statement: "asyncio.Task[object]", cpu_s: float = WORK_CPU_S
+) -> int:
     """Kill the replica that works on `statement`; how many were killed: none if it was done."""
     before = {replica.pid: _cpu_s(replica) for replica in replicas(server.pid)}
     while not statement.done():
         for replica in replicas(server.pid):
-            if _cpu_s(replica) - before.setdefault(replica.pid, _cpu_s(replica)) > WORK_CPU_S:
+            if _cpu_s(replica) - before.setdefault(replica.pid, _cpu_s(replica)) > cpu_s:
                 replica.kill()
                 return 1
         await asyncio.sleep(POLL_S)
@@ -69,9 +72,9 @@ async def test_a_query_is_repeated(
     headwater_server: HeadwaterServer, connection: "Connection[asyncpg.Record]"
 ) -> None:
     async with asyncio.timeout(DEADLINE_S):
-        query = asyncio.create_task(connection.fetchval(LONG_QUERY.format(n=2_000)))
+        query = asyncio.create_task(connection.fetchval(f"SELECT count(*) FROM {MANY_ROWS}"))
         assert await kill_at_work(headwater_server, query) == 1
-        assert await query == 2_000_000
+        assert await query == ROWS * 1000
 
 
 async def test_a_result_half_delivered_ends_with_an_error(
@@ -114,7 +117,7 @@ async def test_a_copy_half_sent_ends_with_an_error(
 async def test_an_insert_from_a_query_is_repeated_and_happens_once(
     headwater_server: HeadwaterServer, connection: "Connection[asyncpg.Record]"
 ) -> None:
-    statement = f"INSERT INTO target SELECT generate_series(1, {ROWS})"
+    statement = f"INSERT INTO target SELECT a * 1000 + b FROM {MANY_ROWS} WHERE (a + b) % 1000 = 0"
     async with asyncio.timeout(DEADLINE_S):
         insert = asyncio.create_task(connection.execute(statement))
         assert await kill_at_work(headwater_server, insert) == 1
@@ -130,9 +133,11 @@ async def test_what_kills_every_replica_is_given_up(
 ) -> None:
     killed = 0
     async with asyncio.timeout(DEADLINE_S):
-        query = asyncio.create_task(connection.fetchval(LONG_QUERY.format(n=100_000)))
+        query = asyncio.create_task(
+            connection.fetchval(f"SELECT count(*) FROM {MANY_ROWS}, generate_series(1, 100)")
+        )
         while not query.done():
-            killed += await kill_at_work(headwater_server, query)
+            killed += await kill_at_work(headwater_server, query, START_CPU_S)
         with pytest.raises(asyncpg.PostgresError) as caught:
             await query
         assert caught.value.sqlstate == LOST
