@@ -14,30 +14,12 @@ from sql.parse import StatementKind
 
 LATENCY_BUCKETS: Final = tuple(2.0**n * 8e-6 for n in range(0, 24, 2))
 
-KNOWN_APPLICATIONS: Final = {
-    "psql": "psql",
-    "pgbench": "pgbench",
-    "dbt": "dbt",
-    "grafana": "grafana",
-    "dbeaver": "dbeaver",
-    "postgresql jdbc driver": "jdbc",
-    "metabase": "metabase",
-    "terraform-provider-materialize": "terraform",
-    "headwater": "headwater",
-    "": "unset",
-}
-
 QUERIES: Final = LoopCounter(
     "mz_query_total",
     "Statements executed.",
     ["session_type", "statement_type"],
 )
 ACTIVE_SESSIONS: Final = Gauge("mz_active_sessions", "Sessions now open.", ["session_type"])
-ADAPTER_COMMANDS: Final = LoopCounter(
-    "mz_adapter_commands",
-    "Commands of sessions and how they ended.",
-    ["command_type", "status", "application_name"],
-)
 TIME_TO_FIRST_ROW: Final = LoopHistogram(
     "mz_time_to_first_row_seconds",
     "From the arrival of a read to its first row.",
@@ -72,19 +54,9 @@ def session_type(is_internal: bool) -> str:
     return "system" if is_internal else "user"
 
 
-def application_label(name: str) -> str:
-    """The label of an application name: from a fixed set, or `other`."""
-    return KNOWN_APPLICATIONS.get(name.lower(), "other")
-
-
 @lru_cache(maxsize=256)
 def query_counter(session: str, kind: StatementKind) -> Counter:
     return QUERIES.labels(session, kind.value)
-
-
-@lru_cache(maxsize=1024)
-def command_counter(command: str, status: str, application: str) -> Counter:
-    return ADAPTER_COMMANDS.labels(command, status, application)
 
 
 @lru_cache(maxsize=64)

@@ -21,7 +21,7 @@ from core.errors import SqlError
 from core.ids import Timestamp
 from core.sql_types import SqlType
 from frontend.interrupt import Interrupter
-from frontend.metrics import ACTIVE_SESSIONS, application_label, session_type
+from frontend.metrics import ACTIVE_SESSIONS, session_type
 from frontend.planning import CachedPlan, PlanScope
 from frontend.responses import Notice
 from frontend.services import FrontendServices
@@ -121,11 +121,6 @@ class Session:
     @property
     def cluster(self) -> str:
         return str(self.settings.values["cluster"])
-
-    @property
-    def application(self) -> str:
-        """The metric label of the application name."""
-        return application_label(str(self.settings.values["application_name"]))
 
     @property
     def statement_timeout_ms(self) -> int:
