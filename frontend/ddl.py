@@ -75,6 +75,9 @@ async def run_ddl(session: Session, portal: Portal) -> str:
     cached = portal.cached
     assert cached is not None
     session.transaction.check_writable(cached.parsed.tag)
+    if isinstance(cached.plan, CreateTablePlan):
+        for notice in cached.plan.notices:
+            session.warn(errors.WARNING, notice)
     if session.transaction.status is TransactionStatus.EXPLICIT:
         return await _stage(session, cached)
     session.transaction.check_outside_block(cached.parsed.sql)
