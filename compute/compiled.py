@@ -5,8 +5,9 @@ Both kinds of operators use them, those that evaluate a relation once and those 
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import Any
 
-from compute.operators.keys import KeyFunction, group_key, is_exact, join_key
+from compute.operators.keys import KeyFunction, group_key, identity_key, is_exact, join_key
 from compute.operators.reduce import AggregateCall
 from core.rows import Row, codec_for
 from core.sql_types import SqlType
@@ -58,15 +59,26 @@ def aggregate_call(aggregate: Aggregate, context: EvaluationContext) -> Aggregat
             ColumnOrder(i, order.descending, order.nulls_last) for i, order in enumerate(orders)
         ]
         column_orders += [ColumnOrder(i) for i in range(len(orders), len(types))]
-        order_key = row_sort_key(tuple(column_orders), types)
-        encode = codec_for(tuple(t.base for t in types)).encode
-        exact = all(map(is_exact, types))
         call = replace(
             call,
             sort_values=compile_row(scalars, context),
-            sort_key=order_key if exact else lambda row: (order_key(row), encode(row)),
+            sort_key=total_order_key(tuple(column_orders), types),
+            sort_identity=identity_key(types),
         )
     return call
+
+
+def total_order_key(
+    orders: tuple[ColumnOrder, ...], types: tuple[SqlType, ...]
+) -> Callable[[Row], Any]:
+    """A sort key of `orders` in which ties are broken by the whole row, at last by its encoding: no
+    two different rows have the same key."""
+    rest = tuple(ColumnOrder(index) for index in range(len(types)))
+    key = row_sort_key(orders + rest, types)
+    if all(map(is_exact, types)):
+        return key
+    encode = codec_for(tuple(t.base for t in types)).encode
+    return lambda row: (key(row), encode(row))
 
 
 def appending(extra: Callable[[Row], Row]) -> Callable[[Row], Row]:

@@ -42,7 +42,8 @@ class AggregateCall:
     """One aggregate of a Reduce, compiled. `arguments` gives the argument datums as a row.
 
     `distinct_key` (DISTINCT) says which argument rows are equal; `sort_key` orders the rows of an
-    ordered aggregate, given (ORDER BY values ++ arguments), which `sort_values` computes.
+    ordered aggregate, given (ORDER BY values ++ arguments), which `sort_values` computes and
+    `sort_identity` tells apart.
     """
 
     function: AggregateFunction
@@ -53,6 +54,7 @@ class AggregateCall:
     distinct_key: KeyFunction | None = None
     sort_values: Callable[[Row], Row] | None = None
     sort_key: Callable[[Row], Any] | None = None
+    sort_identity: KeyFunction | None = None
 
 
 class Accumulator(Protocol):

@@ -112,8 +112,7 @@ def _constants(draw: st.DrawFn) -> Relation:
 
 @st.composite
 def _step(draw: st.DrawFn, relation: Relation, depth: int) -> Relation:
-    kinds = [_project, _map, _filter, _reduce, _top_k, _outer_join, _join, _union, _except]
-    return draw(draw(st.sampled_from(kinds))(relation, depth - 1))
+    return draw(draw(st.sampled_from(STEPS))(relation, depth - 1))
 
 
 def _other(depth: int) -> st.SearchStrategy[Relation]:
@@ -237,6 +236,14 @@ def _outer_join(draw: st.DrawFn, relation: Relation, depth: int) -> Relation:
 
 
 @st.composite
+def _not_in(draw: st.DrawFn, relation: Relation, depth: int) -> Relation:
+    right = draw(_other(depth))
+    pairs = _key_pairs(relation, right)
+    keys = draw(st.lists(st.sampled_from(pairs), max_size=1)) if pairs else []
+    return OuterJoin(JoinKind.ANTI, relation, right, tuple(keys), None, null_aware=bool(keys))
+
+
+@st.composite
 def _join(draw: st.DrawFn, relation: Relation, depth: int) -> Relation:
     others = draw(st.lists(_other(depth), min_size=1, max_size=2))
     inputs = (relation, *others)
@@ -270,3 +277,18 @@ def _except(draw: st.DrawFn, relation: Relation, depth: int) -> Relation:
     if draw(st.booleans()):
         return Union((relation, negated))  # consolidates to something non-negative
     return Threshold(Union((relation, negated, negated)))
+
+
+# What may be built on top of a relation: (relation, depth) to a strategy.
+STEPS = (
+    *(_project, _map, _filter, _reduce, _top_k),
+    *(_outer_join, _not_in, _join, _union, _except),
+)
+
+
+@st.composite
+def relations_with(draw: st.DrawFn, kind: str) -> Relation:
+    """A relation that has that kind of step, by its name in `STEPS`, on top or one below it."""
+    step = next(step for step in STEPS if step.__name__ == kind)
+    relation = draw(step(draw(_sources()), 0))
+    return draw(_step(relation, 0)) if draw(st.integers(0, 3)) == 0 else relation

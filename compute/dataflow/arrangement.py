@@ -1,0 +1,171 @@
+"""Arrangements: a collection's rows by key, shared by every operator that looks them up.
+
+Within a step an arrangement shows two things: the rows as of the last commit (`get`) and the
+changes staged for the next one (`staged`), which is what the rules of differential operators are
+written in. `commit(t)` folds the staged changes in. A bounded log of what commits changed answers
+reads at the recent times that are held; `compact` forgets what nobody holds.
+
+How rows are stored is nobody's business outside this module: most keys have one row, which is kept
+bare; the others have a dict from row identity to multiplicity.
+"""
+
+from collections import Counter, deque
+from collections.abc import Iterable, Iterator
+from itertools import chain
+from sys import getsizeof
+from typing import Final
+
+from compute.dataflow.updates import Identity, Update, Updates, consolidate
+from compute.operators.keys import KeyFunction
+from core.ids import Timestamp
+from core.rows import Datum, Row
+
+SAMPLED_ROWS: Final = 64
+KEY_OVERHEAD_BYTES: Final = 110
+ROW_OVERHEAD_BYTES: Final = 90
+_Weighted = dict[Datum, Update]
+_Log = deque[tuple[Timestamp, dict[Datum, Updates]]]
+
+
+class Arrangement:
+    """Rows by `key`. Rows whose key is None are left out when `skips_null` (a join's nulls)."""
+
+    def __init__(self, key: KeyFunction, identity: Identity, *, skips_null: bool) -> None:
+        self.key = key
+        self._identity = identity
+        self._skips_null = skips_null
+        self._groups: dict[Datum, Row | _Weighted] = {}
+        self.staged: dict[Datum, Updates] = {}
+        self._log: _Log = deque()
+        self._holds: Counter[Timestamp] = Counter()
+        self._row_bytes = 0
+        self.row_count = 0
+
+    @property
+    def size_bytes(self) -> int:
+        """What the arrangement occupies, estimated from the size of some of its rows."""
+        per_row = self._row_bytes + ROW_OVERHEAD_BYTES
+        return len(self._groups) * KEY_OVERHEAD_BYTES + self.row_count * per_row
+
+    def probe(self, key: Datum) -> bool:
+        """Whether any row has that key."""
+        return key in self._groups
+
+    def get(self, key: Datum) -> Iterable[Update]:
+        """The rows of a key as of the last commit, with their multiplicities."""
+        group = self._groups.get(key)
+        if group is None:
+            return ()
+        if isinstance(group, dict):
+            return group.values()
+        return ((group, 1),)
+
+    def get_at(self, key: Datum, ts: Timestamp) -> Iterable[Update]:
+        """The rows of a key at a held time."""
+        undone = [
+            (row, -diff)
+            for time, changes in reversed(self._log)
+            if time > ts
+            for row, diff in changes.get(key, ())
+        ]
+        if not undone:
+            return self.get(key)
+        return consolidate(chain(self.get(key), undone), self._identity)
+
+    def scan(self) -> Iterator[Update]:
+        """Every row as of the last commit; the arrangement must not change meanwhile."""
+        for group in self._groups.values():
+            if isinstance(group, dict):
+                yield from group.values()
+            else:
+                yield group, 1
+
+    def scan_at(self, ts: Timestamp) -> Iterator[Update]:
+        """Every row at a held time; the arrangement must not change meanwhile."""
+        touched = {key for time, changes in self._log if time > ts for key in changes}
+        for key in touched.union(self._groups) if touched else self._groups:
+            yield from self.get_at(key, ts) if key in touched else self.get(key)
+
+    def stage(self, updates: Updates) -> None:
+        """Add to what the next commit changes."""
+        key_of, staged = self.key, self.staged
+        skips_null = self._skips_null
+        for update in updates:
+            key = key_of(update[0])
+            if key is None and skips_null:
+                continue
+            known = staged.get(key)
+            if known is None:
+                staged[key] = [update]
+            else:
+                known.append(update)
+
+    def commit(self, ts: Timestamp) -> None:
+        """Fold in what is staged, as the change at `ts`; times never go back."""
+        staged = self.staged
+        if not staged:
+            return
+        if not self._row_bytes:
+            self._measure(staged)
+        for key, updates in staged.items():
+            self._fold(key, updates)
+        if self._holds:
+            self._log.append((ts, staged))
+        self.staged = {}
+
+    def hold(self, ts: Timestamp) -> None:
+        """Keep reads at `ts` (not before the newest commit) possible until `release`."""
+        self._holds[ts] += 1
+
+    def release(self, ts: Timestamp) -> None:
+        """Give back a hold; history that nobody holds any more is forgotten."""
+        self._holds[ts] -= 1
+        if not self._holds[ts]:
+            del self._holds[ts]
+        self.compact(min(self._holds, default=None))
+
+    def compact(self, since: Timestamp | None) -> None:
+        """Forget the changes through `since`; None: all of them."""
+        while self._log and (since is None or self._log[0][0] <= since):
+            self._log.popleft()
+
+    def _fold(self, key: Datum, updates: Updates) -> None:
+        groups = self._groups
+        group = groups.get(key)
+        if group is None and len(updates) == 1 and updates[0][1] == 1:
+            groups[key] = updates[0][0]
+            self.row_count += 1
+            return
+        identity = self._identity
+        if group is None:
+            weighted: _Weighted = {}
+        elif isinstance(group, dict):
+            weighted = group
+        else:
+            weighted = {identity(group): (group, 1)}
+        before = len(weighted)
+        for row, diff in updates:
+            name = identity(row)
+            known = weighted.get(name)
+            weight = diff if known is None else known[1] + diff
+            if weight:
+                weighted[name] = (row, weight)
+            elif known is not None:
+                del weighted[name]
+        self.row_count += len(weighted) - before
+        if len(weighted) > 1:
+            groups[key] = weighted
+        else:
+            self._shrink(key, weighted)
+
+    def _shrink(self, key: Datum, weighted: _Weighted) -> None:
+        if not weighted:
+            self._groups.pop(key, None)
+            return
+        ((row, weight),) = weighted.values()
+        self._groups[key] = row if weight == 1 else weighted
+
+    def _measure(self, staged: dict[Datum, Updates]) -> None:
+        sample = [updates[0][0] for updates, _ in zip(staged.values(), range(SAMPLED_ROWS))]
+        total = sum(getsizeof(row) + sum(map(getsizeof, row)) for row in sample)
+        self._row_bytes = total // len(sample)

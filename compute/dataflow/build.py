@@ -1,0 +1,171 @@
+"""From a relation to a dataflow that maintains it.
+
+Nodes come after their inputs, and a value bound by `Let` is built once. What several operators look
+up by the same key is arranged once.
+"""
+
+from typing import Final
+
+from compute.compiled import aggregate_call, row_key, total_order_key
+from compute.dataflow.build_joins import appended, build_join, build_outer_join
+from compute.dataflow.graph import Dataflow, Edge
+from compute.dataflow.linear import ConstantNode, FlatMapNode, NegateNode, RowsNode, UnionNode
+from compute.dataflow.reduce import ReduceNode
+from compute.dataflow.select_rows import CardinalityCheckNode, ThresholdNode, TopKNode
+from compute.operators.keys import group_key, identity_key, is_exact
+from compute.operators.linear import projection
+from core.errors import FEATURE_NOT_SUPPORTED, STATEMENT_TOO_COMPLEX, SqlError
+from core.rows import codec_for
+from core.sql_types import INT8
+from expr.compile import compile_predicate, compile_row
+from expr.registry import bind, function_by_id
+from expr.relation import (
+    CardinalityCheck,
+    Constant,
+    Filter,
+    FlatMap,
+    Get,
+    Join,
+    Let,
+    LocalGet,
+    Map,
+    Negate,
+    OuterJoin,
+    Project,
+    Recursion,
+    Reduce,
+    Relation,
+    Threshold,
+    TopK,
+    Union,
+    Window,
+)
+from expr.scalar import EvaluationContext
+
+MAX_DEPTH: Final = 400
+
+
+def build(relation: Relation, context: EvaluationContext) -> Dataflow:
+    """The dataflow of `relation`. Raises SqlError (54001 for one nested too deeply)."""
+    builder = _Builder(context)
+    try:
+        builder.dataflow.output = builder.build(relation, 0)
+    except RecursionError as error:
+        raise SqlError(STATEMENT_TOO_COMPLEX, "stack depth limit exceeded") from error
+    return builder.dataflow
+
+
+class _Builder:
+    """Builds one dataflow; knows the values bound around the node at hand."""
+
+    def __init__(self, context: EvaluationContext) -> None:
+        self.dataflow = Dataflow()
+        self._context = context
+        self._locals: dict[int, Edge] = {}
+
+    def build(self, relation: Relation, depth: int) -> Edge:
+        if depth > MAX_DEPTH:
+            raise SqlError(STATEMENT_TOO_COMPLEX, "stack depth limit exceeded")
+        depth += 1
+        add = self.dataflow.add
+        match relation:
+            case Constant():
+                return self._constant(relation)
+            case Get(id=id, types=types):
+                return self.dataflow.source(id, types)
+            case LocalGet(id=local_id):
+                return self._locals[local_id]
+            case Let(id=local_id, value=value, body=body):
+                self._locals[local_id] = self.build(value, depth)
+                return self.build(body, depth)
+            case (
+                Project(input=source)
+                | Map(input=source)
+                | Filter(input=source)
+                | FlatMap(input=source)
+            ):
+                return self._linear(relation, self.build(source, depth))
+            case Join(inputs=inputs):
+                edges = [self.build(part, depth) for part in inputs]
+                return build_join(self.dataflow, relation, edges, self._context)
+            case OuterJoin(left=left, right=right):
+                sides = self.build(left, depth), self.build(right, depth)
+                return build_outer_join(self.dataflow, relation, *sides, self._context)
+            case Reduce(input=source):
+                return self._reduce(relation, self.build(source, depth))
+            case TopK(input=source):
+                return self._top_k(relation, self.build(source, depth))
+            case Window() | Recursion():
+                raise SqlError(
+                    FEATURE_NOT_SUPPORTED,
+                    "window functions and recursion are not supported in maintained views",
+                )
+            case Union(inputs=inputs):
+                edges = [self.build(part, depth) for part in inputs]
+                return add(UnionNode(), edges, edges[0].types)
+            case Negate(input=source):
+                edge = self.build(source, depth)
+                return add(NegateNode(), (edge,), edge.types)
+            case Threshold(input=source):
+                edge = self.build(source, depth)
+                return add(ThresholdNode(identity_key(edge.types)), (edge,), edge.types)
+            case CardinalityCheck(input=source, group_key=columns):
+                edge = self.build(source, depth)
+                key = group_key([(column, edge.types[column]) for column in columns])
+                return add(CardinalityCheckNode(key), (edge,), edge.types)
+
+    def _constant(self, relation: Constant) -> Edge:
+        decode = codec_for(tuple(t.base for t in relation.types)).decode
+        rows = [(decode(data), diff) for data, diff in relation.rows]
+        return self.dataflow.add(ConstantNode(rows), (), relation.types)
+
+    def _linear(self, relation: Project | Map | Filter | FlatMap, edge: Edge) -> Edge:
+        add, types = self.dataflow.add, edge.types
+        match relation:
+            case Project(outputs=outputs):
+                types = tuple(types[column] for column in outputs)
+                return add(RowsNode(None, projection(outputs)), (edge,), types)
+            case Filter(predicates=predicates):
+                predicate = compile_predicate(predicates, self._context)
+                return add(RowsNode(predicate, None), (edge,), types)
+            case Map(scalars=scalars):
+                for scalar in scalars:  # one by one: a scalar may refer to those before it
+                    edge = appended(self.dataflow, edge, (scalar,), self._context)
+                return edge
+            case FlatMap(args=args, types=returned, ordinality=ordinality):
+                function = function_by_id(relation.function)
+                returns = returned[0] if len(returned) == 1 else function.returns
+                arg_types = [scalar.type for scalar in args]
+                node = FlatMapNode(
+                    bind(function, arg_types, returns, self._context),
+                    compile_row(args, self._context),
+                    function.strict,
+                    ordinality,
+                )
+                types += returned + ((INT8,) if ordinality else ())
+                return add(node, (edge,), types)
+
+    def _reduce(self, relation: Reduce, edge: Edge) -> Edge:
+        context = self._context
+        key_types = tuple(scalar.type for scalar in relation.group_key)
+        types = key_types + tuple(a.type for a in relation.aggregates)
+        exact = all(map(is_exact, key_types))
+        node = ReduceNode(
+            row_key(relation.group_key, group_key, context),
+            compile_row(relation.group_key, context),
+            None if exact else identity_key(key_types),
+            tuple(aggregate_call(a, context) for a in relation.aggregates),
+            identity_key(types),
+        )
+        return self.dataflow.add(node, (edge,), types)
+
+    def _top_k(self, relation: TopK, edge: Edge) -> Edge:
+        types = edge.types
+        node = TopKNode(
+            group_key([(column, types[column]) for column in relation.group_key]),
+            total_order_key(relation.order_by, types),
+            identity_key(types),
+            relation.limit,
+            relation.offset,
+        )
+        return self.dataflow.add(node, (edge,), types)

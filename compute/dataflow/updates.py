@@ -1,0 +1,54 @@
+"""Changes of collections, and the errors in their data.
+
+`Updates` are (row, diff) pairs that belong to one time. They need not be consolidated: a row may
+occur more than once, and diffs may cancel. What an operator emits adds up to the change of its
+output, and nothing else is promised.
+
+A row whose evaluation fails is an *error update*: the error, with the row's diff. Errors are a
+collection beside the rows, so an error heals when the row that caused it is retracted.
+"""
+
+from collections.abc import Callable, Iterable
+
+from core.errors import SqlError
+from core.rows import Datum, Row
+
+Update = tuple[Row, int]
+Updates = list[Update]
+Identity = Callable[[Row], Datum]  # equal exactly for identical rows
+ErrorKey = tuple[str, str]
+
+
+class Errors:
+    """A multiset of errors in data, as large as the number of different errors."""
+
+    def __init__(self) -> None:
+        self._counts: dict[ErrorKey, int] = {}
+        self._errors: dict[ErrorKey, SqlError] = {}
+
+    def add(self, error: SqlError, diff: int) -> None:
+        """Count `diff` more occurrences of `error`."""
+        key = (error.sqlstate, error.message)
+        count = self._counts.get(key, 0) + diff
+        if count:
+            self._counts[key] = count
+            self._errors.setdefault(key, error)
+        else:
+            self._counts.pop(key, None)
+            self._errors.pop(key, None)
+
+    def first(self) -> SqlError | None:
+        """An error to answer a read with, the same one on every replica; None if there is none."""
+        present = [key for key, count in self._counts.items() if count > 0]
+        return self._errors[min(present)] if present else None
+
+
+def consolidate(updates: Iterable[Update], identity: Identity) -> Updates:
+    """The same change with every row once and no diff of zero."""
+    totals: dict[Datum, int] = {}
+    rows: dict[Datum, Row] = {}
+    for row, diff in updates:
+        key = identity(row)
+        totals[key] = totals.get(key, 0) + diff
+        rows[key] = row
+    return [(rows[key], diff) for key, diff in totals.items() if diff]

@@ -1,0 +1,171 @@
+"""Maintained relations against a naive recomputation after every batch of random changes."""
+
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+
+import expr.library  # noqa: F401
+from compute.dataflow.arrangement import Arrangement
+from compute.dataflow.build import build
+from compute.dataflow.updates import Updates, consolidate
+from compute.operators.keys import group_key, identity_key
+from core.ids import GlobalId, Timestamp
+from core.rows import Row, codec_for
+from core.sql_types import INT4, INT8
+from expr.relation import (
+    Aggregate,
+    CardinalityCheck,
+    Get,
+    Map,
+    Recursion,
+    Reduce,
+    Relation,
+    Window,
+    children,
+    column_types,
+)
+from expr.scalar import Call, ColumnRef, literal
+from tests.compute.naive import CONTEXT, Multiset, encoded_multiset, naive
+from tests.compute.relations import STEPS, TABLES, relations, relations_with, rows
+
+ENCODE = {id: codec_for(types).encode for id, types in TABLES.items()}
+Contents = dict[GlobalId, list[Row]]
+
+
+@st.composite
+def batches(draw: st.DrawFn) -> list[dict[GlobalId, Updates]]:
+    """Changes of the tables, none of which removes what is not there."""
+    contents: Contents = {id: [] for id in TABLES}
+    found = []
+    for _ in range(draw(st.integers(1, 4))):
+        batch: dict[GlobalId, Updates] = {}
+        for id, types in TABLES.items():
+            updates: Updates = []
+            present = contents[id]
+            for _ in range(draw(st.integers(0, 3)) if present else 0):
+                if present:
+                    index = draw(st.integers(0, len(present) - 1))
+                    updates.append((present.pop(index), -1))
+            for row in draw(st.lists(rows(types), max_size=4)):
+                present.append(row)
+                updates.append((row, 1))
+            if updates:
+                batch[id] = draw(st.permutations(updates))
+        found.append(batch)
+    return found
+
+
+def is_maintainable(relation: Relation) -> bool:
+    if isinstance(relation, Window | Recursion):
+        return False
+    return all(map(is_maintainable, children(relation)))
+
+
+def check_batches(relation: Relation, changes: list[dict[GlobalId, Updates]]) -> None:
+    assume(is_maintainable(relation))
+    dataflow = build(relation, CONTEXT)
+    assert dataflow.output.types == column_types(relation)
+    tables: dict[GlobalId, Multiset] = {id: [] for id in TABLES}
+    maintained = list(dataflow.start(Timestamp(1)))
+    for number, batch in enumerate(changes, start=2):
+        relevant = {id: updates for id, updates in batch.items() if id in dataflow.source_ids}
+        maintained += dataflow.step(Timestamp(number), relevant)
+        for id, updates in batch.items():
+            tables[id] = consolidate(tables[id] + updates, ENCODE[id])
+        expected = naive(relation, tables)
+        assert encoded_multiset(maintained, relation) == encoded_multiset(expected, relation)
+        assert dataflow.errors.first() is None
+
+
+@settings(max_examples=400, deadline=None)
+@given(relation=relations(depth=2), changes=batches())
+def test_maintained_relations_equal_their_recomputation(
+    relation: Relation, changes: list[dict[GlobalId, Updates]]
+) -> None:
+    check_batches(relation, changes)
+
+
+@pytest.mark.parametrize("kind", [step.__name__ for step in STEPS])
+@settings(max_examples=150, deadline=None)
+@given(data=st.data(), changes=batches())
+def test_each_operator_equals_its_recomputation(
+    kind: str, data: st.DataObject, changes: list[dict[GlobalId, Updates]]
+) -> None:
+    check_batches(data.draw(relations_with(kind)), changes)
+
+
+INT_TABLE = GlobalId("u1")
+
+
+def test_an_error_in_the_data_heals_with_the_row_that_made_it() -> None:
+    divided = Call("/(int4,int4)", (literal(6, INT4), ColumnRef(0, INT4)), INT4)
+    relation = Reduce(
+        Map(Get(INT_TABLE, (INT4,)), (divided,)),
+        (),
+        (Aggregate("sum(int4)", (ColumnRef(1, INT4),), INT8),),
+    )
+    dataflow = build(relation, CONTEXT)
+    dataflow.start(Timestamp(1))
+    total = dataflow.step(Timestamp(2), {INT_TABLE: [((2,), 1), ((0,), 1), ((3,), 1)]})
+    error = dataflow.errors.first()
+    assert error is not None
+    assert error.sqlstate == "22012"
+    total += dataflow.step(Timestamp(3), {INT_TABLE: [((0,), -1)]})
+    assert dataflow.errors.first() is None
+    assert encoded_multiset(total, relation) == encoded_multiset([((5,), 1)], relation)
+
+
+def test_a_row_whose_argument_fails_leaves_the_others_counted() -> None:
+    types = (INT4, INT8)
+    relation = Reduce(
+        Get(INT_TABLE, types),
+        (ColumnRef(0, INT4),),
+        (Aggregate("sum(int4)", (Call("abs(int4)", (ColumnRef(0, INT4),), INT4),), INT8),),
+    )
+    dataflow = build(relation, CONTEXT)
+    rows: Updates = [((1, 1), 1), ((-(2**31), 1), 1)]
+    maintained = dataflow.step(Timestamp(2), {INT_TABLE: rows})
+    error = dataflow.errors.first()
+    assert error is not None
+    assert error.sqlstate == "22003"
+    assert maintained == [((1, 1), 1)]
+
+
+def test_a_second_row_of_a_scalar_subquery_is_an_error_while_it_lasts() -> None:
+    relation = CardinalityCheck(Get(INT_TABLE, (INT4, INT4)), (0,))
+    dataflow = build(relation, CONTEXT)
+    dataflow.step(Timestamp(2), {INT_TABLE: [((1, 1), 1), ((2, 1), 1)]})
+    assert dataflow.errors.first() is None
+    dataflow.step(Timestamp(3), {INT_TABLE: [((1, 2), 1)]})
+    error = dataflow.errors.first()
+    assert error is not None
+    assert error.sqlstate == "21000"
+    dataflow.step(Timestamp(4), {INT_TABLE: [((1, 1), -1)]})
+    assert dataflow.errors.first() is None
+
+
+@given(changes=batches())
+def test_an_arrangement_can_be_read_at_every_held_time(
+    changes: list[dict[GlobalId, Updates]],
+) -> None:
+    id = GlobalId("u2")
+    types = TABLES[id]
+    arrangement = Arrangement(group_key([(0, types[0])]), identity_key(types), skips_null=False)
+    contents: list[Multiset] = [[]]
+    for number, batch in enumerate(changes):
+        arrangement.hold(Timestamp(number))
+        updates = batch.get(id, [])
+        arrangement.stage(updates)
+        arrangement.commit(Timestamp(number + 1))
+        contents.append(consolidate(contents[-1] + updates, ENCODE[id]))
+    relation = Get(id, types)
+    for number, expected in enumerate(contents):
+        seen = list(arrangement.scan_at(Timestamp(number)))
+        assert encoded_multiset(seen, relation) == encoded_multiset(expected, relation)
+        for key in {row[0] for row, _ in expected}:
+            group = [(row, diff) for row, diff in expected if row[0] == key]
+            got = list(arrangement.get_at(key, Timestamp(number)))
+            assert encoded_multiset(got, relation) == encoded_multiset(group, relation)
+    for number in range(len(changes)):
+        arrangement.release(Timestamp(number))
+    assert sum(weight for _, weight in arrangement.scan()) == sum(w for _, w in contents[-1])
