@@ -5,6 +5,7 @@ Each command method is one message through the coordinator's queue. `current_rev
 """
 
 import asyncio
+from collections.abc import Iterable
 from typing import TypeVar
 
 from catalog.consistency import find_inconsistencies
@@ -144,6 +145,10 @@ class CoordinatorClient:
     async def write(self, request: WriteRequest) -> Timestamp:
         """Commit table writes, straight to the committer (see `Committer.write`)."""
         return await self._committer.write(request)
+
+    def discard(self, writes: Iterable[TableWrite]) -> None:
+        """Give up staged writes that were never handed to `write` or `catalog_transact`."""
+        self._committer.discard(writes)
 
     async def _ask(self, command: Command, answer: asyncio.Future[Answer]) -> Answer:
         self._coordinator.submit(command)

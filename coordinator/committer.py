@@ -12,7 +12,7 @@ storage failure whose outcome is unknown never gets here unsettled (`persist.txn
 import asyncio
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, Protocol
 
@@ -40,6 +40,7 @@ from core import errors
 from core.clock import Clock
 from core.errors import DeterminateError, FencedError, IndeterminateError, SqlError
 from core.ids import ShardId, Timestamp
+from persist.batches import Batch
 from persist.txns_state import TxnWrite
 
 VALIDATION_SLICE_S: Final = 0.002
@@ -66,6 +67,8 @@ class CommitLog(Protocol):
         not_before: Timestamp = ...,
     ) -> Timestamp: ...
 
+    def discard(self, batches: Iterable[Batch]) -> None: ...
+
 
 @dataclass(frozen=True, slots=True)
 class CatalogChange:
@@ -87,6 +90,12 @@ class _Waiting:
     catalog: CatalogRequest | None
     arrived: float
     results: tuple[OperationResult, ...] = ()
+
+    @property
+    def table_writes(self) -> tuple[TableWrite, ...]:
+        if self.write is not None:
+            return self.write.writes
+        return () if self.catalog is None else self.catalog.table_writes
 
     def fail(self, error: Exception) -> None:
         answer = self.write_answer if self.catalog is None else self.catalog.answer
@@ -126,8 +135,9 @@ class Committer:
         """Commit `request`; returns its commit time.
 
         Raises SqlError (42P01 when a table is gone), SerializationConflictError,
-        CatalogChangedError. Cancelling the caller does not stop the commit, whose outcome is then
-        told to nobody: a session must not be cancelled while it waits here.
+        CatalogChangedError. The request's batches are the committer's from here on, which discards
+        those of a refused request. Cancelling the caller does not stop the commit, whose outcome is
+        then told to nobody: a session must not be cancelled while it waits here.
         """
         answer: asyncio.Future[Timestamp] = asyncio.get_running_loop().create_future()
         self._submit(_Waiting(request, answer, None, time.perf_counter()))
@@ -140,6 +150,10 @@ class Committer:
             self._submit(waiting)
         except SqlError as error:
             waiting.fail(error)
+
+    def discard(self, writes: Iterable[TableWrite]) -> None:
+        """Give up staged writes that were never handed to `write` or `transact`."""
+        self._log.discard(write.batch for write in writes)
 
     async def run(self) -> None:
         """Commit until cancelled. Raises FencedError or IndeterminateError: then this process must
@@ -159,6 +173,7 @@ class Committer:
         if self._has_ended:
             raise _shutdown_error()
         if len(self._queue) >= MAX_WAITING:
+            self.discard(waiting.table_writes)
             raise SqlError(errors.CONFIGURATION_LIMIT_EXCEEDED, "too many commits are waiting")
         self._queue.append(waiting)
         self._wake.set()
@@ -206,20 +221,25 @@ class Committer:
                 CATALOG_PHASE_SECONDS.labels("validate").observe(time.perf_counter() - started)
         except SqlError as error:
             VALIDATION_FAILURES.labels("error").inc()
-            waiting.fail(error)
+            self._refuse(waiting, error)
         except SerializationConflictError as error:
             VALIDATION_FAILURES.labels("conflict").inc()
-            waiting.fail(error)
+            self._refuse(waiting, error)
         except CatalogChangedError as error:
             VALIDATION_FAILURES.labels("catalog_changed").inc()
-            waiting.fail(error)
+            self._refuse(waiting, error)
         except Exception as error:
             # Validation is pure: a bug in it costs this request, not the environment.
             _log.exception("validation failed", request=repr(waiting)[:1000])
-            waiting.fail(SqlError(errors.INTERNAL_ERROR, f"internal error: {error!r}"))
+            self._refuse(waiting, SqlError(errors.INTERNAL_ERROR, f"internal error: {error!r}"))
         else:
             return True
         return False
+
+    def _refuse(self, waiting: _Waiting, error: Exception) -> None:
+        """Answer a request of which nothing was committed, nor ever will be."""
+        waiting.fail(error)
+        self.discard(waiting.table_writes)
 
     async def _commit(self, batch: CommitBatch, members: list[_Waiting]) -> None:
         if not members and time.monotonic() < self._last_commit + TICK_S:
@@ -236,7 +256,7 @@ class Committer:
         except DeterminateError as error:
             _log.error("commit failed", error=str(error), requests=len(members))
             for waiting in members:
-                waiting.fail(SqlError(IO_ERROR, f"could not commit: {error}"))
+                self._refuse(waiting, SqlError(IO_ERROR, f"could not commit: {error}"))
             return
         except (FencedError, IndeterminateError) as error:
             for waiting in members:

@@ -81,7 +81,7 @@ class Session:
         self.interrupter = interrupter
         self.is_internal = is_internal
         self.session_type = session_type(is_internal)
-        self.transaction = Transaction()
+        self.transaction = Transaction(discard=self.coordinator.discard)
         self.store = StatementStore()
         self.notices: list[Notice] = []
         self.statement_started_at = services.clock()
@@ -294,14 +294,13 @@ class Session:
         if not transaction.writes:
             return
         request = WriteRequest(
-            tuple(transaction.writes),
+            transaction.take_writes(),
             transaction.planned_revision,
             frozenset(transaction.reads) if transaction.reads else None,
             transaction.as_of if transaction.reads else None,
         )
         with self.interrupter.shielded():
             self.settings.record(LAST_COMMIT, await self.coordinator.write(request))
-        transaction.writes.clear()
 
     async def _commit_operations(self) -> None:
         transaction = self.transaction
@@ -310,7 +309,7 @@ class Session:
             outcome = await self.coordinator.catalog_transact(
                 tuple(transaction.operations),
                 transaction.base_catalog.revision,
-                tuple(transaction.writes),
+                transaction.take_writes(),
                 user=self.user,
                 read_set=frozenset(transaction.reads) if transaction.reads else None,
                 read_ts=transaction.as_of if transaction.reads else None,

@@ -11,6 +11,7 @@ Statuses: IDLE; IMPLICIT, from the first statement of a Query (or after a Sync) 
 EXPLICIT, in a block; FAILED, a block that waits for its ROLLBACK.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import Enum
 
@@ -27,6 +28,9 @@ from frontend.settings import SettingsSnapshot
 MAX_SAVEPOINTS = 10_000
 MAX_STAGED_WRITES = 100_000
 MAX_STAGED_OPERATIONS = 10_000
+
+
+DiscardWrites = Callable[[tuple[TableWrite, ...]], None]
 
 
 class TransactionStatus(Enum):
@@ -67,6 +71,7 @@ class Transaction:
     preview: Catalog | None = None
     has_run: bool = False  # a query ran: the isolation level is settled
     savepoints: list[Savepoint] = field(default_factory=list)
+    discard: DiscardWrites = lambda writes: None  # told of staged writes that are given up
 
     @property
     def wire_status(self) -> str:
@@ -103,7 +108,7 @@ class Transaction:
         if self.reads:
             self.reads.clear()
         if self.writes:
-            self.writes.clear()
+            self._give_up_writes(0)
         if self.operations:
             self.operations.clear()
         self.base_catalog = self.preview = None
@@ -167,6 +172,16 @@ class Transaction:
             self.planned_revision = planned_revision
         self.writes.append(write)
 
+    def take_writes(self) -> tuple[TableWrite, ...]:
+        """The staged writes, for the committer: from here on they are not ours to give up."""
+        writes = tuple(self.writes)
+        self.writes.clear()
+        return writes
+
+    def _give_up_writes(self, first: int) -> None:
+        self.discard(tuple(self.writes[first:]))
+        del self.writes[first:]
+
     def add_operations(
         self, operations: tuple[Operation, ...], before: Catalog, after: Catalog
     ) -> None:
@@ -203,7 +218,7 @@ class Transaction:
         index = self._find_savepoint(name)
         savepoint = self.savepoints[index]
         del self.savepoints[index + 1 :]
-        del self.writes[savepoint.write_count :]
+        self._give_up_writes(savepoint.write_count)
         del self.operations[savepoint.operation_count :]
         self.preview = savepoint.catalog
         self.status = TransactionStatus.EXPLICIT

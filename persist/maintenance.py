@@ -1,4 +1,5 @@
-"""Keeping data shards small: one task that merges batches, expires leases and deletes garbage.
+"""Keeping data shards small: one task that merges batches, expires leases and deletes garbage, and
+the blobs of staged batches that were given up.
 
 A shard is looked at after an append to it, and again each `REVISIT_S` while something waits for
 time: for the since to pass what could then be merged, for a lease to run out, for garbage to come
@@ -8,7 +9,7 @@ of age.
 import asyncio
 import contextlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Final
 
 import msgspec
@@ -19,7 +20,7 @@ from core.errors import DeterminateError, FencedError, IndeterminateError
 from core.ids import MIN_TIMESTAMP, ShardId, Timestamp
 from persist.batches import MissingPartError, part_prefix
 from persist.compaction import awaits_since, plan_merge, run_merge
-from persist.garbage import collect_garbage, sweep_orphans
+from persist.garbage import DELETE_PAGE, collect_garbage, sweep_orphans
 from persist.handles import CONTROLLER_READER
 from persist.location import PersistLocation
 from persist.machine import Machine, RefusedError
@@ -31,6 +32,7 @@ from persist.txns_state import TxnsState
 REVISIT_S: Final = 1.0
 GARBAGE_GRACE_US: Final = 30_000_000
 MERGES_PER_VISIT: Final = 16
+MAX_DISCARDED: Final = 100_000  # what is past it stays for the next boot's sweep
 
 SinceProvider = Callable[[ShardId], Timestamp]
 
@@ -58,6 +60,7 @@ class Maintenance:
         self._garbage_grace_us = garbage_grace_us
         self._due: dict[ShardId, None] = {}
         self._later: dict[ShardId, None] = {}
+        self._discarded: list[str] = []
         self._seen_garbage: dict[str, int] = {}
         self._wake = asyncio.Event()
         self._revisit_at = 0.0
@@ -67,11 +70,18 @@ class Maintenance:
         self._due[shard] = None
         self._wake.set()
 
+    def discard(self, keys: Iterable[str]) -> None:
+        """Delete these blobs, which no commit will ever refer to."""
+        self._discarded.extend(keys)
+        del self._discarded[MAX_DISCARDED:]
+        self._wake.set()
+
     async def run(self) -> None:
         """Maintain until cancelled. Raises FencedError."""
         await self._sweep()
         while True:
             await self._wait()
+            await self._delete_discarded()
             while self._due:
                 shard = next(iter(self._due))
                 del self._due[shard]
@@ -146,6 +156,16 @@ class Maintenance:
             for item in ripe:
                 self._seen_garbage.pop(item.key, None)
 
+    async def _delete_discarded(self) -> None:
+        while self._discarded:
+            keys = self._discarded[:DELETE_PAGE]
+            del self._discarded[:DELETE_PAGE]
+            try:
+                await self._location.blob.delete(keys)
+            except (DeterminateError, IndeterminateError) as error:
+                _log.warning("discard_failed", keys=len(keys), error=str(error))
+                return  # the next boot sweeps them
+
     async def _sweep(self) -> None:
         try:
             deleted = await sweep_orphans(
@@ -161,8 +181,8 @@ class Maintenance:
             _log.warning("sweep_failed", error=str(error))  # the next boot sweeps again
 
     async def _wait(self) -> None:
-        """Until a shard has changed or the time to look again has come."""
-        while not self._due:
+        """Until a shard has changed, the time to look again has come, or blobs were given up."""
+        while not self._due and not self._discarded:
             self._wake.clear()
             if not self._later:
                 await self._wake.wait()

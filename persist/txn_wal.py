@@ -11,13 +11,14 @@ ever built on an unknown outcome.
 
 import asyncio
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 from core.clock import Clock, system_clock, wait_for_clock
 from core.errors import DeterminateError, FencedError, IndeterminateError
 from core.ids import MIN_TIMESTAMP, ShardId, Timestamp
 from core.retry import Backoff
+from persist.batches import Batch
 from persist.commit_point import (
     CommitOutcome,
     CommitPoint,
@@ -151,6 +152,13 @@ class TxnsWriter:
         free, never per commit or tick. The answer must never pass a hold. Without one no since
         moves."""
         self._maintenance.since_provider = provider
+
+    def discard(self, batches: Iterable[Batch]) -> None:
+        """Give up staged batches that were never handed to `commit`, or that it refused with
+        DeterminateError: their blobs are deleted in the background."""
+        keys = [key for batch in batches for key in batch.keys]
+        if keys:
+            self._maintenance.discard(keys)
 
     async def run_apply(self) -> None:
         """Apply, tidy, compact and collect garbage until cancelled. Raises FencedError (in an

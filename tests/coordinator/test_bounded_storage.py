@@ -29,6 +29,8 @@ SELECT (SELECT count(*) FROM consensus WHERE shard = $1)
      + (SELECT count(*) FROM consensus_head WHERE shard = $1)
      + (SELECT count(*) FROM blob WHERE starts_with(key, $1 || '/'))"""
 
+BLOBS: Final = "SELECT count(*) FROM blob WHERE starts_with(key, $1 || '/')"
+
 Connection = asyncpg.Connection
 
 
@@ -76,6 +78,40 @@ def shard_of(server: HeadwaterServer, table: str) -> str:
         ).fetchone()
     assert row is not None
     return str(row[0])
+
+
+async def wait_for_blobs(store: "Connection[asyncpg.Record]", shard: str, count: int) -> None:
+    """Until `shard` has `count` blobs."""
+    deadline = time.monotonic() + DEADLINE_S
+    while (found := await store.fetchval(BLOBS, shard)) != count:
+        assert time.monotonic() < deadline, f"{found} blobs"
+        await asyncio.sleep(POLL_S)
+
+
+async def test_writes_that_were_given_up_leave_nothing(
+    server: HeadwaterServer, store: "Connection[asyncpg.Record]"
+) -> None:
+    first, second = [await asyncpg.connect(server.dsn) for _ in range(2)]
+    await first.execute("CREATE TABLE large (n int NOT NULL, padding text)")
+    shard = await asyncio.to_thread(shard_of, server, "large")
+    fill = f"INSERT INTO large SELECT n, '{PADDING}' FROM generate_series(1, 10000) AS n"
+    await first.execute("BEGIN")
+    await first.execute(fill)
+    assert await store.fetchval(BLOBS, shard) > 0
+    await first.execute("ROLLBACK")
+    await wait_for_blobs(store, shard, 0)
+    # Of two that read what the other writes, one is refused.
+    fill += " WHERE NOT EXISTS (SELECT FROM large)"
+    for client in (first, second):
+        await client.execute("BEGIN")
+        await client.execute(fill)
+    await first.execute("COMMIT")
+    with pytest.raises(asyncpg.SerializationError):
+        await second.execute("COMMIT")
+    await wait_for_blobs(store, shard, 1)
+    assert await second.fetchval("SELECT count(*) FROM large") == 10_000
+    for client in (first, second):
+        await client.close()
 
 
 @pytest.mark.parametrize(

@@ -50,6 +50,25 @@ def test_what_was_written_cannot_be_read() -> None:
     assert caught.value.sqlstate == "25001"
 
 
+def test_writes_given_up_are_discarded_and_writes_handed_over_are_not() -> None:
+    discarded: list[TableWrite] = []
+    transaction = Transaction(discard=discarded.extend)
+    transaction.start(TransactionStatus.EXPLICIT, 0, "strict serializable", False)
+    first, second, third = write(T), write(U), write(T)
+    transaction.add_write(first, 1)
+    transaction.save("s", SETTINGS)
+    transaction.add_write(second, 1)
+    transaction.roll_back_to("s")
+    assert discarded == [second]
+    assert transaction.take_writes() == (first,)
+    transaction.clear()
+    assert discarded == [second]
+    transaction.start(TransactionStatus.EXPLICIT, 0, "strict serializable", False)
+    transaction.add_write(third, 1)
+    transaction.clear()
+    assert discarded == [second, third]
+
+
 def test_read_only() -> None:
     transaction = begun()
     transaction.is_read_only = True

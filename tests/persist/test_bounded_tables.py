@@ -1,6 +1,7 @@
-"""Ten thousand single-row inserts leave the tables of the store small."""
+"""Many single-row inserts leave the tables of the store small."""
 
 import asyncpg
+import pytest
 
 from core.clock import system_clock
 from core.ids import Timestamp
@@ -15,7 +16,6 @@ from tests.persist.txns_environment import (
     write,
 )
 
-INSERTS = 10_000
 ROW_PADDING = "x" * 60
 MAX_CONSENSUS_ROWS = 2_500
 MAX_CONSENSUS_BYTES = 16 * 1024 * 1024
@@ -24,8 +24,11 @@ MAX_BLOB_BYTES = 8 * 1024 * 1024
 MAX_SMALL_TABLE_BYTES = 256 * 1024
 
 
+@pytest.mark.parametrize(
+    "inserts", [pytest.param(3_000, id="sample"), pytest.param(10_000, marks=pytest.mark.long)]
+)
 async def test_tables_stay_bounded_under_single_row_inserts(
-    location: PersistLocation, fresh_database_url: str
+    location: PersistLocation, fresh_database_url: str, inserts: int
 ) -> None:
     largest_consensus = 0
     connection = await asyncpg.connect(fresh_database_url)
@@ -35,7 +38,7 @@ async def test_tables_stay_bounded_under_single_row_inserts(
             writer.set_since_provider(lambda shard: Timestamp(system_clock() - 1_000_000))
             await writer.commit([], register=[TABLE])
             async with applying(writer):
-                for number in range(INSERTS):
+                for number in range(inserts):
                     ts = await writer.commit([write(TABLE, f"{number} {ROW_PADDING}")])
                     if number % 500 == 0:
                         rows, _ = await size(connection, "consensus")
@@ -46,7 +49,7 @@ async def test_tables_stay_bounded_under_single_row_inserts(
                 await writer.wait_tidied(ts)
             assert largest_consensus < MAX_CONSENSUS_ROWS + 1_000
             reader = await TxnsReader.open(location, TXNS)
-            assert len(await contents(reader, TABLE, ts)) == INSERTS
+            assert len(await contents(reader, TABLE, ts)) == inserts
         sizes = {
             table: await size(connection, table)
             for table in ("consensus", "blob", "consensus_head", "timestamp_oracle", "fence")
