@@ -398,7 +398,7 @@ _SESSION_TABLE: Final = (
         hidden={"debug": "debug2", "info": "info"},
     ),
     _text("cluster", "quickstart", "Sets the cluster that runs queries.", reported=True),
-    _text("cluster_replica", "", "Sets the replica that runs queries; empty for any."),
+    _text("cluster_replica", "", "Accepted for compatibility."),
     _bool(
         "current_object_missing_warnings",
         "on",
@@ -421,7 +421,7 @@ _SESSION_TABLE: Final = (
         parse=lambda text: _parse_isolation("default_transaction_isolation", text),
     ),
     _bool("default_transaction_read_only", "off", "Makes new transactions read only."),
-    _bool("emit_timestamp_notice", "off", "Sends a notice with each query's timestamp."),
+    _bool("emit_timestamp_notice", "off", "Accepted for compatibility."),
     _bool("escape_string_warning", "on", "Accepted for compatibility."),
     _quantity(
         "extra_float_digits",
@@ -470,7 +470,7 @@ _SESSION_TABLE: Final = (
     _quantity(
         "max_query_result_size",
         "0",
-        "The largest result a query may return, in bytes; 0 for no limit.",
+        "Accepted for compatibility; results are streamed.",
         units=_SIZE_UNITS,
         most=1 << 50,
     ),
@@ -552,26 +552,6 @@ def _system_quantity(
 
 
 _SYSTEM_TABLE: Final = (
-    _bool(
-        "storage_shard_pool_enabled",
-        "on",
-        "Opens shards ahead of the DDL that needs them.",
-        scope=VariableScope.SYSTEM,
-    ),
-    _system_quantity(
-        "storage_shard_pool_target_size",
-        "10",
-        "How many opened shards the pool keeps ready.",
-        most=1000,
-    ),
-    _system_quantity(
-        "storage_shard_pool_replenish_interval",
-        "1s",
-        "How often the pool looks after itself, besides when a shard was taken.",
-        units=_DURATION_UNITS,
-        least=10,
-        most=3_600_000,
-    ),
     _system_quantity(
         "max_connections", "5000", "The largest number of concurrent connections.", most=262_143
     ),

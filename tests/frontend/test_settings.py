@@ -79,7 +79,7 @@ def test_values_are_normalised(name: str, text: str, expected: str) -> None:
         ("extra_float_digits", "4", "22023"),
         ("transaction_isolation", "snapshot isolation", "22023"),
         ("client_min_messages", "bad", "22023"),
-        ("storage_shard_pool_target_size", "3", "55P02"),
+        ("max_portals", "3", "55P02"),
     ],
 )
 def test_bad_values_are_refused_and_change_nothing(name: str, text: str, sqlstate: str) -> None:
@@ -183,13 +183,8 @@ def test_search_path_elements() -> None:
 
 
 def test_alter_system() -> None:
-    assert check_alter_system("STORAGE_SHARD_POOL_TARGET_SIZE", "20") == (
-        "storage_shard_pool_target_size",
-        "20",
-    )
+    assert check_alter_system("MAX_PORTALS", "20") == ("max_portals", "20")
     assert check_alter_system("timezone", None) == ("TimeZone", None)
-    assert system_value("storage_shard_pool_enabled", {"storage_shard_pool_enabled": "off"}) is (
-        False
-    )
+    assert system_value("max_portals", {"max_portals": "20"}) == 20
     with pytest.raises(SqlError):
         check_alter_system("server_version", "1")
