@@ -12,6 +12,7 @@ from enum import StrEnum
 
 import msgspec
 
+from core.allowance import checkpoint
 from core.ids import GlobalId
 from core.sql_types import SqlType
 from expr.scalar import Call, Literal, Node, Scalar
@@ -283,6 +284,7 @@ class Finishing(msgspec.Struct, frozen=True, array_like=True):
 
 def column_types(relation: Relation) -> tuple[SqlType, ...]:
     """The types of the relation's columns."""
+    checkpoint()
     match relation:
         case Constant(types=types) | Get(types=types) | LocalGet(types=types):
             return types
@@ -321,6 +323,7 @@ def column_types(relation: Relation) -> tuple[SqlType, ...]:
 
 def children(relation: Relation) -> tuple[Relation, ...]:
     """The direct inputs of `relation`."""
+    checkpoint()
     match relation:
         case Constant() | Get() | LocalGet():
             return ()

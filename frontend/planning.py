@@ -2,15 +2,12 @@
 
 A plan is kept by statement text, parameter types and scope (everything of the session that
 planning depends on) and is good for one catalog (the very value: a transaction's preview of its own
-DDL may have the revision of another's). Short texts are parsed inline, larger
-ones away from the event loop; planning goes to a worker thread unless it is sure to be short.
-Parameterless writes are kept by neither cache: their texts hardly ever come twice.
+DDL may have the revision of another's). What is short is parsed and planned inline, all else in
+worker threads. Parameterless writes are kept by neither cache: their texts hardly ever come twice.
 """
 
-import asyncio
 import time
 from collections import OrderedDict
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Final, TypeVar
 
@@ -22,12 +19,11 @@ from expr.registry import FunctionKind, function_by_id
 from expr.relation import Relation, map_scalars
 from expr.scalar import Call, Parameter, Scalar, children
 from frontend.metrics import PARSE_SECONDS
+from frontend.planning_threads import PlanningThreads, is_large
 from frontend.responses import row_description
 from sql.parse import (
-    LARGE_TEXT_BYTES,
     ParsedStatement,
     StatementKind,
-    parse_large,
     parse_statements,
 )
 from sql.plan import (
@@ -50,7 +46,6 @@ MAX_CACHED_SCOPES: Final = 1_000
 MAX_CACHED_TEXT_LENGTH: Final = 8_192
 MAX_FORMATS_PER_PLAN: Final = 8
 INLINE_PLANNING_LENGTH: Final = 400
-PLANNER_THREADS: Final = 2
 
 SESSION_CALL_NAMES_NEEDING_TIME: Final = frozenset({"mz_now"})
 
@@ -164,7 +159,7 @@ class Planner:
             MAX_CACHED_PLANS
         )
         self._scopes: Lru[PlanScope, PlanScope] = Lru(MAX_CACHED_SCOPES)
-        self._threads = ThreadPoolExecutor(PLANNER_THREADS, thread_name_prefix="planner")
+        self._threads = PlanningThreads()
 
     def scope(self, session: PlanningSession, connection: int | None) -> PlanScope:
         """The scope of these; sessions that are alike share one, so that identity mostly tells."""
@@ -184,10 +179,9 @@ class Planner:
         if found is not None:
             return found
         started = time.perf_counter()
-        if len(text) * 4 > LARGE_TEXT_BYTES and len(text.encode()) > LARGE_TEXT_BYTES:
-            statements = await parse_large(text)
-        else:
-            statements = parse_statements(text)
+        statements = await self._threads.run(
+            text, parse_statements, text, inline=not is_large(text)
+        )
         PARSE_SECONDS.observe(time.perf_counter() - started)
         if len(text) <= MAX_CACHED_TEXT_LENGTH and any(map(_may_come_again, statements)):
             self._texts.keep(text, statements)
@@ -217,13 +211,13 @@ class Planner:
         if found is not None:
             return found
         view = catalog.for_connection(connection)
-        if len(parsed.sql) <= INLINE_PLANNING_LENGTH and parsed.kind in _INLINE_KINDS:
+
+        def make() -> CachedPlan:
             planned = plan_statement(parsed, view, scope.session, parameter_types)
-        else:
-            planned = await asyncio.get_running_loop().run_in_executor(
-                self._threads, plan_statement, parsed, view, scope.session, parameter_types
-            )
-        made = derive(planned, parsed, catalog, scope)
+            return derive(planned, parsed, catalog, scope)
+
+        is_short = len(parsed.sql) <= INLINE_PLANNING_LENGTH and parsed.kind in _INLINE_KINDS
+        made = await self._threads.run(parsed.sql, make, inline=is_short)
         if len(parsed.sql) <= MAX_CACHED_TEXT_LENGTH and _may_come_again(parsed):
             self._plans.keep((parsed.sql, scope, parameter_types), made)
         return made

@@ -59,7 +59,10 @@ class SimpleProtocol:
             self._responder.wire.send(EMPTY_QUERY_RESPONSE)
             return
         count = len(statements)
+        wire = self._responder.wire
         for index, parsed in enumerate(statements):
+            if index and wire.is_turn_over:
+                await guard(wire.give_way(), timeout_ms)
             await guard(
                 self._run_statement(parsed, is_only=count == 1, is_last=index == count - 1),
                 session.statement_timeout_ms,

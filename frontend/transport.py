@@ -139,8 +139,9 @@ class WireTransport(asyncio.Protocol):
         return self._loop.time() - self._turn_started > TURN_BUDGET_S
 
     async def give_way(self) -> None:
-        """Let other connections have their turn."""
+        """Let other connections have their turn, and the client the time to read."""
         await asyncio.sleep(0)
+        await self.drain()
         self._turn_started = self._loop.time()
 
     def send(self, data: bytes) -> None:

@@ -8,6 +8,7 @@ ends the process with a message: nothing goes on half-alive.
 
 import asyncio
 import gc
+import sys
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -59,6 +60,7 @@ POSTGRES_DIRECTORY: Final = "postgres"
 ORACLE_CONNECTIONS: Final = 2
 COMMIT_CONNECTIONS: Final = 1
 REPLICA_START_TIMEOUT_S: Final = 30.0
+THREAD_SWITCH_INTERVAL_S: Final = 0.0005  # planning threads give way to the event loop
 GC_THRESHOLDS: Final = (5_000, 20, 50)  # a collection of the old costs milliseconds: do few
 
 _log = structlog.get_logger("headwater.boot")
@@ -95,6 +97,7 @@ async def run(
             gc.collect()
             gc.freeze()
             gc.set_threshold(*GC_THRESHOLDS)
+            sys.setswitchinterval(THREAD_SWITCH_INTERVAL_S)
             announce(addresses)
             _log.info("ready", seconds=round(time.monotonic() - started, 2))
             failure = await _wait_for_end(stop, supervisor)

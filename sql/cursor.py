@@ -2,6 +2,7 @@
 
 from typing import NoReturn
 
+from core.allowance import checkpoint
 from core.errors import SYNTAX_ERROR, SqlError
 from sql import limits
 from sql.keywords import NOT_COLUMN
@@ -21,6 +22,7 @@ class Cursor:
 
     def advance(self) -> Token:
         """Step over the next token and return it."""
+        checkpoint()
         token = self.token
         self.index += 1
         self.token = self.tokens[self.index] if token.kind != "e" else token

@@ -15,6 +15,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import assert_never
 
+from core.allowance import checkpoint
 from core.rows import Array, codec_for
 from core.sql_types import INT8, SqlType
 from expr import relation as mir
@@ -67,6 +68,7 @@ class Lowering:
         self._ids = itertools.count(len(shared))
         self._nullable: dict[str, tuple[bool, ...]] = {}
         self._recursions: dict[int, tuple[int, Domain]] = {}
+        self._known: hir.Known = {}
 
     def statement(self, root: Hir) -> Relation:
         """The relation of a whole query, common tables bound by Let around it."""
@@ -83,6 +85,7 @@ class Lowering:
 
     def lower(self, node: Hir, domain: Domain) -> Relation:
         """The rows of `node` for each row of the domain."""
+        checkpoint()
         if domain.columns and not (self._free(node) & domain.columns.keys()):
             return _product(domain.relation, self.lower(node, NO_DOMAIN))
         match node:
@@ -181,7 +184,7 @@ class Lowering:
 
     def _free(self, node: Hir) -> frozenset[int]:
         """The variables that `node` depends on, by the rows found last as well."""
-        free = free_variables(node)
+        free = free_variables(node, self._known)
         for variable in free & self._recursions.keys():
             free |= self._recursions[variable][1].columns.keys()
         return free

@@ -12,6 +12,7 @@ from enum import StrEnum
 
 import msgspec
 
+from core.allowance import checkpoint
 from core.ids import GlobalId
 from core.sql_types import INT8, SqlType
 from expr.relation import Aggregate, ColumnOrder, ScalarOrder, WindowFunction
@@ -196,6 +197,7 @@ UNIT = Constant(((b"\x90", 1),), ())
 
 def types_of(hir: Hir) -> tuple[SqlType, ...]:
     """The types of the node's columns."""
+    checkpoint()
     match hir:
         case Constant(types=types) | Rows(types=types) | Get(types=types):
             return types
@@ -289,13 +291,23 @@ def variables_in(scalar: Scalar, found: set[int]) -> None:
         variables_in(part, found)
 
 
-def free_variables(hir: Hir) -> frozenset[int]:
-    """The variables that the node names and does not bind."""
+Known = dict[int, tuple[Hir, frozenset[int]]]
+"""What `free_variables` found, by the node's identity; the node is kept so that this stays its."""
+
+
+def free_variables(hir: Hir, known: Known | None = None) -> frozenset[int]:
+    """The variables that the node names and does not bind; each node is looked at once for one
+    `known`, which nodes that stand in several places can share."""
+    known = {} if known is None else known
+    before = known.get(id(hir))
+    if before is not None:
+        return before[1]
+    checkpoint()
     found: set[int] = set()
     for scalar in scalars_of(hir):
         variables_in(scalar, found)
     for source in inputs_of(hir):
-        found |= free_variables(source)
+        found |= free_variables(source, known)
     match hir:
         case RecursiveGet(variable=variable):
             found.add(variable)
@@ -303,7 +315,8 @@ def free_variables(hir: Hir) -> frozenset[int]:
             found.discard(variable)
         case Apply(bindings=bindings):
             found -= {variable for variable, _ in bindings}
-    return frozenset(found)
+    known[id(hir)] = (hir, frozenset(found))
+    return known[id(hir)][1]
 
 
 def map_scalars(hir: Hir, change: Callable[[Scalar], Scalar]) -> Hir:

@@ -21,6 +21,7 @@ MAX_COLUMNS: Final = 1_600
 MAX_SELECT_ITEMS: Final = 1_664
 MAX_ARGUMENTS: Final = 100
 MAX_PARAMETERS: Final = 65_535
+MAX_CHECKPOINTS: Final = 20_000_000  # of `core.allowance`: some ten seconds of planning
 MAX_VIEW_DEPTH: Final = 64
 
 
@@ -31,6 +32,11 @@ def too_deep() -> SqlError:
         "stack depth limit exceeded",
         hint="Statements may be nested only so deep; simplify the statement.",
     )
+
+
+def too_complex() -> SqlError:
+    """The error for a statement that takes too long to parse or to plan."""
+    return SqlError(STATEMENT_TOO_COMPLEX, "statement is too complex")
 
 
 def too_large(what: str) -> SqlError:

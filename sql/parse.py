@@ -3,30 +3,27 @@
 The parser is our own recursive descent over `sql.lexer`, in PostgreSQL's grammar and with its
 precedence, names and error positions. Every text is bounded in size, tokens and nesting before
 anything recurses, and parsing is linear in the text, so no text can exhaust the stack or the
-processor. A text above `LARGE_TEXT_BYTES` goes through `parse_large`: a worker thread, which as
-interpreted code gives way to the event loop, under a deadline that the parser itself checks.
+processor. A text above `LARGE_TEXT_BYTES` is for a worker thread, which as interpreted code gives
+way to the event loop, and which `core.allowance` can stop at any token.
 
 Deliberately absent: a general SQL library. Those at hand resolve precedence in their own way
 (`a = b IS NULL`), lose function names and positions, and can be crashed by nesting.
 """
 
-import asyncio
 import sys
-import time
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
-from core.errors import PROGRAM_LIMIT_EXCEEDED, QUERY_CANCELED, SqlError
+from core.errors import PROGRAM_LIMIT_EXCEEDED, SqlError
 from sql import limits
 from sql import syntax as ast
-from sql.lexer import Token, tokenize
+from sql.lexer import tokenize
 from sql.statement_parser import StatementParser
 from sql.syntax import Statement
 
 LARGE_TEXT_BYTES: Final = 16_384
 _RECURSION_LIMIT: Final = 20_000  # frames of interpreted code, which use no C stack
-_STEPS_BETWEEN_CLOCK_READS: Final = 4_096
 
 
 class StatementKind(StrEnum):
@@ -61,16 +58,9 @@ class ParsedStatement:
     parameter_count: int
 
 
-def parse_statements(text: str, *, deadline: float | None = None) -> tuple[ParsedStatement, ...]:
-    """The statements of `text`, empty ones left out. Raises SqlError (42601, 54000, 54001).
-
-    Past `deadline` (of `time.monotonic`) it raises 57014.
-    """
-    tokens = tokenize(_bounded(text))
-    parser_class = StatementParser if deadline is None else _DeadlineParser
-    parser = parser_class(text, tokens)
-    if isinstance(parser, _DeadlineParser):
-        parser.deadline = deadline
+def parse_statements(text: str) -> tuple[ParsedStatement, ...]:
+    """The statements of `text`, empty ones left out. Raises SqlError (42601, 54000, 54001)."""
+    parser = StatementParser(text, tokenize(_bounded(text)))
     statements: list[ParsedStatement] = []
     while True:
         while parser.accept(";"):
@@ -87,27 +77,6 @@ def parse_statements(text: str, *, deadline: float | None = None) -> tuple[Parse
                 parser.slice_from(start), start, statement, kind, tag, parser.parameter_count
             )
         )
-
-
-async def parse_large(text: str, timeout_seconds: float = 30.0) -> tuple[ParsedStatement, ...]:
-    """`parse_statements` off the event loop; 57014 when it takes longer than the timeout."""
-    deadline = time.monotonic() + timeout_seconds
-    return await asyncio.to_thread(parse_statements, text, deadline=deadline)
-
-
-class _DeadlineParser(StatementParser):
-    """A parser that gives up when its time is over."""
-
-    deadline: float | None = None
-    _steps = 0
-
-    def advance(self) -> Token:
-        self._steps += 1
-        if self._steps >= _STEPS_BETWEEN_CLOCK_READS:
-            self._steps = 0
-            if self.deadline is not None and time.monotonic() > self.deadline:
-                raise SqlError(QUERY_CANCELED, "canceling statement due to statement timeout")
-        return super().advance()
 
 
 def _bounded(text: str) -> str:
@@ -166,6 +135,8 @@ def classify(statement: ast.Statement) -> tuple[StatementKind, str]:
             return StatementKind.DDL, f"DROP {kind.upper()}"
         case ast.AlterRename(kind=kind) | ast.AlterTolerated(kind=kind):
             return StatementKind.DDL, f"ALTER {kind.upper()}"
+        case ast.Comment():
+            return StatementKind.DDL, "COMMENT"
         case ast.Tolerated(tag=tag):
             return StatementKind.TOLERATED, tag
         case ast.Unsupported(what=what):

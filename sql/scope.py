@@ -9,6 +9,7 @@ import itertools
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 
+from core.allowance import checkpoint
 from core.errors import (
     AMBIGUOUS_COLUMN,
     DUPLICATE_ALIAS,
@@ -258,6 +259,7 @@ def map_columns(scalar: Scalar, change: Callable[[ColumnRef], Scalar]) -> Scalar
 
 def columns_in(scalar: Scalar, found: set[int]) -> None:
     """Add the indices of the columns that `scalar` names to `found`."""
+    checkpoint()
     if isinstance(scalar, ColumnRef):
         found.add(scalar.index)
         return

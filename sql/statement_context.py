@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 
+from core.allowance import checkpoint
 from core.ids import GlobalId
 from sql import limits
 from sql.catalog_view import CatalogView, QualifiedName
@@ -40,6 +41,7 @@ class StatementContext:
 
     def enter(self) -> None:
         """Count one level of recursion. Raises SqlError 54001 past the bound."""
+        checkpoint()
         self.depth += 1
         if self.depth > limits.MAX_PLAN_DEPTH:
             raise limits.too_deep()

@@ -6,6 +6,7 @@ share a scalar become one, and a scalar equal to a constant makes all its equals
 
 from collections.abc import Callable
 
+from core.allowance import checkpoint
 from expr.relation import Filter, Join, Project, Relation, column_types
 from expr.scalar import Call, ColumnRef, Literal, Parameter, Scalar
 from sql import intrinsics
@@ -86,6 +87,7 @@ class JoinBuilder:
         merged = list(dict.fromkeys(scalars))
         rest = []
         for existing in self._classes:
+            checkpoint()
             if any(scalar in existing for scalar in merged):
                 merged = list(dict.fromkeys([*existing, *merged]))
             else:
@@ -94,6 +96,7 @@ class JoinBuilder:
 
     def _input_of(self, scalar: Scalar) -> int | None:
         """The one input whose columns `scalar` names; None for none or several."""
+        checkpoint()
         found: set[int] = set()
         columns_in(scalar, found)
         inputs = {self._locate(index) for index in found}

@@ -6,6 +6,7 @@ ones. Volatile predicates stay where they are. PostgreSQL takes the same liberti
 that can raise errors.
 """
 
+from core.allowance import checkpoint
 from expr.relation import (
     CardinalityCheck,
     Constant,
@@ -48,6 +49,7 @@ def push_predicates(relation: Relation) -> Relation:
 
 
 def _push(node: Relation, predicates: list[Scalar]) -> Relation:
+    checkpoint()
     match node:
         case Filter(input=source, predicates=own):
             if any(map(is_volatile, own)):

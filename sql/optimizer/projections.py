@@ -5,6 +5,7 @@
 
 from collections.abc import Iterable
 
+from core.allowance import checkpoint
 from expr.relation import (
     Aggregate,
     CardinalityCheck,
@@ -48,6 +49,7 @@ def prune_columns(relation: Relation) -> Relation:
 
 
 def _prune(node: Relation, needed: Columns) -> Relation:
+    checkpoint()
     match node:
         case Constant(types=types):
             return node if len(needed) == len(types) else project_constant(node, needed)

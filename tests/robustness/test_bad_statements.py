@@ -1,6 +1,7 @@
 """Statements made to crash, hang or bloat a server: each is an error that says what is wrong."""
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import psycopg
 import pytest
@@ -47,6 +48,14 @@ STATEMENTS = {
         "SELECT count(*) FROM generate_series(1, 100000) a, generate_series(1, 100000000) b",
         {"57014", "53200", "54000"},
     ),
+    "a join of 9,000 tables": (
+        "SELECT count(*) FROM " + ", ".join(f"mz_tables t{i}" for i in range(9_000)),
+        {"57014", "54001"},
+    ),
+    "300 natural joins": (
+        "SELECT 1 FROM mz_tables" + "".join(f" NATURAL JOIN mz_tables t{i}" for i in range(300)),
+        {"57014", "54001"},
+    ),
     "COPY from a program": ("COPY (SELECT 1) TO PROGRAM 'id'", {"42501", "42601", "0A000"}),
     "COPY from a file": ("COPY t FROM '/etc/passwd'", {"42501", "42601", "0A000", "42P01"}),
     "an identifier that never ends": ('SELECT "abc', {"42601"}),
@@ -80,6 +89,25 @@ def test_bad_statement_is_an_error(
     assert raised.value.diag.message_primary
     connection.execute("RESET statement_timeout")
     assert connection.execute("SELECT 1").fetchone() == (1,)
+
+
+def test_endless_planning_keeps_no_thread(
+    connection: "psycopg.Connection[tuple[object, ...]]", headwater_server: HeadwaterServer
+) -> None:
+    def plan_for_ever() -> str | None:
+        with psycopg.connect(headwater_server.dsn, autocommit=True) as other:
+            other.execute("SET statement_timeout = '1s'")
+            try:
+                other.execute(STATEMENTS["a join of 9,000 tables"][0].encode())
+            except psycopg.Error as error:
+                return error.sqlstate
+        return None
+
+    with ThreadPoolExecutor(6) as pool:
+        outcomes = [pool.submit(plan_for_ever) for _ in range(6)]
+        assert {outcome.result() for outcome in outcomes} <= {"57014", "54001"}
+    row = connection.execute("SELECT count(*) FROM mz_schemas WHERE name = 'public'").fetchone()
+    assert row == (1,)
 
 
 def test_patterns_do_not_backtrack(connection: "psycopg.Connection[tuple[object, ...]]") -> None:
