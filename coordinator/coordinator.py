@@ -179,11 +179,6 @@ class Coordinator:
         """Whether the session is a superuser's. Raises SqlError 28000, 53300."""
         if request.is_internal:
             return True
-        limit = system_value("max_connections", catalog.system_parameters)
-        if len(self._sessions) >= int(limit):
-            raise SqlError(
-                errors.TOO_MANY_CONNECTIONS, "sorry, too many clients already", severity="FATAL"
-            )
         role = catalog.role_named(request.user)
         if role is None:
             raise SqlError(
@@ -197,7 +192,22 @@ class Coordinator:
                 f'role "{request.user}" is not permitted to log in',
                 severity="FATAL",
             )
+        self._admit_one_more(role.is_superuser, catalog)
         return role.is_superuser
+
+    def _admit_one_more(self, is_superuser: bool, catalog: Catalog) -> None:
+        parameters = catalog.system_parameters
+        free = int(system_value("max_connections", parameters)) - len(self._sessions)
+        reserved = int(system_value("superuser_reserved_connections", parameters))
+        if free <= 0:
+            message = "sorry, too many clients already"
+        elif free <= reserved and not is_superuser:
+            message = (
+                "remaining connection slots are reserved for roles with the SUPERUSER attribute"
+            )
+        else:
+            return
+        raise SqlError(errors.TOO_MANY_CONNECTIONS, message, severity="FATAL")
 
     def _next_connection_id(self) -> int:
         """An id that no open session has; there are far fewer sessions than ids."""

@@ -120,11 +120,14 @@ async def test_unknown_roles_and_too_many_sessions_are_refused() -> None:
             "28000",
             'role "nobody" does not exist',
         )
-        await client.catalog_transact((SetSystemParameter("max_connections", "1"),), 1)
+        await client.catalog_transact((SetSystemParameter("max_connections", "4"),), 1)
         await client.startup(request())
-        with pytest.raises(SqlError) as caught:
+        with pytest.raises(SqlError, match="reserved for roles with the SUPERUSER") as caught:
             await client.startup(request())
         assert caught.value.sqlstate == "53300"
+        await client.catalog_transact((SetSystemParameter("max_connections", "1"),), 2)
+        with pytest.raises(SqlError, match="sorry, too many clients already"):
+            await client.startup(request())
 
 
 async def test_cancelling_takes_the_right_secret() -> None:
