@@ -5,7 +5,6 @@ Rows of types and functions come from `type_rows` and `function_rows`.
 
 from datetime import datetime, timedelta
 from typing import Final
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
 from catalog.builtin import function_rows, keyword_rows, type_rows
 from catalog.builtin.definitions import (
@@ -17,6 +16,7 @@ from catalog.builtin.definitions import (
 )
 from catalog.builtin.type_rows import C_COLLATION, DEFAULT_COLLATION, SYSTEM_ROLE_OID
 from core.rows import Interval, Row
+from expr.timezones import named_zone, zone_keys
 from sql.variables import SESSION_VARIABLES, SYSTEM_PARAMETERS
 
 _REFERENCE_YEAR: Final = 2024
@@ -75,11 +75,9 @@ def _setting_type(default: str) -> str:
 def _time_zone_rows() -> list[Row]:
     """(name, offset and abbreviation of standard time, abbreviation of daylight-saving time)."""
     rows: list[Row] = []
-    for name in sorted(available_timezones()):
-        try:
-            zone = ZoneInfo(name)
-        except (ZoneInfoNotFoundError, ValueError, OSError):
-            continue
+    for name in zone_keys():
+        zone = named_zone(name)
+        assert zone is not None
         halves = [datetime(_REFERENCE_YEAR, month, 1, tzinfo=zone) for month in (1, 7)]
         standard = next((half for half in halves if not half.dst()), halves[0])
         daylight = next((half for half in halves if half.dst()), standard)
