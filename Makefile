@@ -37,7 +37,7 @@ tour-data: setup-dev
 	@$(BIN)/python -m benchmarks.nycflights tour-data
 
 test: setup-dev
-	$(PYTEST) -m "not long" $(ARGS)
+	$(PYTEST) -m "not long" -n 2 --dist loadfile $(ARGS)
 
 test-long: setup-dev
 	$(PYTEST) -m long $(ARGS)
