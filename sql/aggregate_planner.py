@@ -25,7 +25,7 @@ from sql.aggregates import resolve_aggregate
 from sql.functions import call_arguments, find, undefined_function
 from sql.pending import PendingWindow
 from sql.positions import position
-from sql.scope import Scope
+from sql.scope import Scope, columns_in, names_variable
 from sql.subquery_planner import SubqueryPlanner
 
 _AGGREGATE: Final = FunctionKind.AGGREGATE
@@ -94,6 +94,8 @@ class AggregatePlanner(SubqueryPlanner):
             )
         function, coerced, returns = resolve_aggregate(name, args, self.coercer, node.pos)
         condition = None if node.filter is None else self._filter(inner, node.filter)
+        parts = [*coerced, *(order.scalar for order in orders)]
+        _refuse_outer_aggregate(parts if condition is None else [*parts, condition], node.pos)
         if node.distinct and orders and not node.within_group:
             self._check_distinct_order(coerced, orders, order_nodes)
         return Aggregate(
@@ -256,3 +258,16 @@ class AggregatePlanner(SubqueryPlanner):
             raise SqlError("22013", f"frame {which} offset must not be negative")
         rows: int = distance.value
         return rows if bound.is_following else -rows
+
+
+def _refuse_outer_aggregate(parts: list[Scalar], pos: int) -> None:
+    """An aggregate that names columns, but only of the queries around, is theirs in SQL."""
+    columns: set[int] = set()
+    for part in parts:
+        columns_in(part, columns)
+    if not columns and any(map(names_variable, parts)):
+        raise SqlError(
+            FEATURE_NOT_SUPPORTED,
+            "aggregate functions that refer exclusively to outer columns are not supported",
+            position=pos + 1,
+        )

@@ -31,7 +31,6 @@ from sql.macros import macro_query
 from sql.operators import operator_call
 from sql.pending import Pending, Substitution, attach_subqueries
 from sql.planner_base import PlannerBase
-from sql.positions import position
 from sql.scalar_planner import ScalarPlanner
 from sql.scope import (
     Boundary,
@@ -403,22 +402,38 @@ class FromPlanner(PlannerBase):
             joined, _ = attach_subqueries(joined, width, pending, substitution)
             filtered = hir.Filter(joined, tuple(map(substitution.apply, on)))
             return hir.Project(filtered, tuple(range(width)))
-        if item.kind is not ast.JoinType.LEFT or item.on is None:
-            raise SqlError(
-                FEATURE_NOT_SUPPORTED,
-                "subqueries in the condition of a RIGHT or FULL JOIN are not supported",
-                position=position(item.on) if item.on is not None else None,
-            )
+        assert item.on is not None
+        if item.kind is ast.JoinType.LEFT:
+            return self._matches(ApplyKind.LEFT, left, right, item.on, boundary, sight)
+        order = (*range(right.width, width), *range(right.width))
+        if item.kind is ast.JoinType.RIGHT:
+            joined = self._matches(ApplyKind.LEFT, right, left, item.on, boundary, sight)
+            return hir.Project(joined, order)
+        joined = self._matches(ApplyKind.LEFT, left, right, item.on, boundary, sight)
+        rest = self._matches(ApplyKind.ANTI, right, left, item.on, boundary, sight)
+        rest = hir.Map(rest, tuple(map(intrinsics.null_of, types_of(left.hir))))
+        return hir.Union((joined, hir.Project(rest, order)))
+
+    def _matches(
+        self,
+        kind: ApplyKind,
+        side: FromResult,
+        other: FromResult,
+        on: ast.Expression,
+        boundary: Boundary,
+        sight: _Sight,
+    ) -> Hir:
+        """Each row of `side` with the rows of `other` for which `on` is true."""
         inside = Boundary(self.context.variables, list(boundary.bindings))
-        beside = left.scope(sight.outer)
-        scope = Scope(right.columns, right.tables, beside, inside)
-        again = Pending(self.indices)
-        condition = self.scalars(scope, again, "JOIN conditions").condition(item.on, "JOIN/ON")
+        beside = side.scope(sight.outer)
+        scope = Scope(other.columns, other.tables, beside, inside)
+        pending = Pending(self.indices)
+        condition = self.scalars(scope, pending, "JOIN conditions").condition(on, "JOIN/ON")
         substitution = Substitution()
-        sub, _ = attach_subqueries(right.hir, right.width, again, substitution)
+        sub, _ = attach_subqueries(other.hir, other.width, pending, substitution)
         sub = hir.Filter(sub, intrinsics.conjuncts(substitution.apply(condition)))
-        sub = hir.Project(sub, tuple(range(right.width)))
-        return hir.Apply(ApplyKind.LEFT, left.hir, tuple(inside.bindings), sub)
+        sub = hir.Project(sub, tuple(range(other.width)))
+        return hir.Apply(kind, side.hir, tuple(inside.bindings), sub)
 
     def _using_names(
         self, item: ast.JoinReference, left: FromResult, right: FromResult

@@ -267,6 +267,13 @@ def columns_in(scalar: Scalar, found: set[int]) -> None:
         columns_in(part, found)
 
 
+def names_variable(scalar: Scalar) -> bool:
+    """Whether `scalar` names a column of a query around."""
+    if isinstance(scalar, Parameter):
+        return scalar.index < 0
+    return any(map(names_variable, children(scalar)))
+
+
 def is_constant(scalar: Scalar) -> bool:
     """Whether `scalar` names no column and no variable (parameters and session calls may)."""
     if isinstance(scalar, ColumnRef):
