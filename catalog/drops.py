@@ -116,8 +116,9 @@ def drop_roles(transaction: Transaction, operation: DropRoles) -> OperationResul
             raise SqlError(
                 errors.DEPENDENT_OBJECTS_STILL_EXIST,
                 f'role "{name}" cannot be dropped because some objects depend on it',
-                detail=_detail([f"owner of {thing}" for thing in owned]),
+                detail=detail_of([f"owner of {thing}" for thing in owned]),
             )
+        _remove_comments(transaction, "role", role.id)
         transaction.builder.remove(role)
         transaction.audit("drop", "role", id=role.id, name=name)
         dropped = role.id
@@ -223,11 +224,12 @@ def _owned_by(transaction: Transaction, role_id: str) -> list[str]:
 
 def _dependency_error(message: str, lines: list[str]) -> SqlError:
     return SqlError(
-        errors.DEPENDENT_OBJECTS_STILL_EXIST, message, detail=_detail(lines), hint=CASCADE_HINT
+        errors.DEPENDENT_OBJECTS_STILL_EXIST, message, detail=detail_of(lines), hint=CASCADE_HINT
     )
 
 
-def _detail(lines: list[str]) -> str:
+def detail_of(lines: list[str]) -> str:
+    """The lines of a DETAIL, as many as one may have."""
     shown = lines[:MAX_DETAIL_LINES]
     if len(lines) > len(shown):
         shown.append(f"and {len(lines) - len(shown)} other objects")

@@ -150,6 +150,16 @@ class RenameItem:
 
 
 @dataclass(frozen=True, slots=True)
+class RenameColumn:
+    """42701 when the name is taken; 2BP01 when another item's definition names the table, for
+    that definition may name the column."""
+
+    id: GlobalId
+    column: str
+    new_name: str
+
+
+@dataclass(frozen=True, slots=True)
 class RenameSchema:
     """Renames a schema; every definition that names something in it is rewritten. 42P06."""
 
@@ -205,6 +215,7 @@ Operation = (
     | DropRoles
     | DropTemporaryItems
     | RenameItem
+    | RenameColumn
     | RenameSchema
     | RenameDatabase
     | RenameRole

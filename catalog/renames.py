@@ -4,10 +4,12 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from catalog.creations import check_role_name, check_schema_name
+from catalog.drops import detail_of
 from catalog.objects import ItemRecord
 from catalog.operations import (
     CatalogChangedError,
     OperationResult,
+    RenameColumn,
     RenameDatabase,
     RenameItem,
     RenameRole,
@@ -24,7 +26,9 @@ from catalog.transaction import (
 from core import errors
 from core.errors import SqlError
 from core.ids import GlobalId
+from core.sql_types import Column, RelationDesc
 from sql.catalog_view import QualifiedName
+from sql.definition_text import create_table_sql
 
 
 def rename_item(transaction: Transaction, operation: RenameItem) -> OperationResult:
@@ -45,6 +49,53 @@ def rename_item(transaction: Transaction, operation: RenameItem) -> OperationRes
     transaction.builder.put(new)
     transaction.builder.definition_changed()
     transaction.audit("alter", str(record.kind), id=record.id, old=record.name, new=new.name)
+    return OperationResult(record.id)
+
+
+def rename_column(transaction: Transaction, operation: RenameColumn) -> OperationResult:
+    """Definitions that name the table are not rewritten: text alone does not tell whether a name
+    in them is the column's."""
+    catalog = transaction.catalog
+    entry = catalog.items.get(operation.id)
+    if entry is None:
+        raise CatalogChangedError(f"item {operation.id} is gone")
+    record = entry.record
+    refuse_system(record.name, record.is_system)
+    names = record.desc.names
+    if operation.column not in names:
+        raise CatalogChangedError(f"column {operation.column} is gone")
+    if operation.new_name in names:
+        raise SqlError(
+            errors.DUPLICATE_COLUMN,
+            f'column "{operation.new_name}" of relation "{record.name}" already exists',
+        )
+    dependents = catalog.dependents.get(record.id, ())
+    if dependents:
+        lines = sorted(
+            f"{catalog.items[id].record.kind} {catalog.items[id].record.name} depends on "
+            f"table {record.name}"
+            for id in dependents
+        )
+        raise SqlError(
+            errors.DEPENDENT_OBJECTS_STILL_EXIST,
+            f"cannot rename column {operation.column} of table {record.name} because other "
+            "objects depend on it",
+            detail=detail_of(lines),
+        )
+    columns = tuple(
+        Column(operation.new_name, column.type, column.nullable)
+        if column.name == operation.column
+        else column
+        for column in record.desc.columns
+    )
+    desc = RelationDesc(columns)
+    is_temporary = record.temporary_connection is not None
+    create_sql = create_table_sql(entry.item.name, desc, record.defaults, temporary=is_temporary)
+    transaction.builder.put(replace(record, desc=desc, create_sql=create_sql))
+    transaction.builder.definition_changed()
+    transaction.audit(
+        "alter", str(record.kind), id=record.id, old=operation.column, new=operation.new_name
+    )
     return OperationResult(record.id)
 
 

@@ -8,7 +8,7 @@ or means something else, raises CatalogChangedError, and planning again finds th
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import assert_never
+from typing import Final, assert_never
 
 from catalog.builder import CatalogBuilder
 from catalog.creations import (
@@ -26,8 +26,19 @@ from catalog.drops import (
     drop_temporary_items,
 )
 from catalog.durable import RowDiff
-from catalog.objects import Comment, StoredCollection, SystemParameter, UnfinalizedShard
+from catalog.objects import (
+    CatalogObject,
+    Comment,
+    Database,
+    ItemRecord,
+    Role,
+    Schema,
+    StoredCollection,
+    SystemParameter,
+    UnfinalizedShard,
+)
 from catalog.operations import (
+    CatalogChangedError,
     CreateDatabase,
     CreateRole,
     CreateSchema,
@@ -41,6 +52,7 @@ from catalog.operations import (
     ForgetFinalizedShards,
     Operation,
     OperationResult,
+    RenameColumn,
     RenameDatabase,
     RenameItem,
     RenameRole,
@@ -50,11 +62,18 @@ from catalog.operations import (
     SetSystemParameter,
     TransactionContext,
 )
-from catalog.renames import rename_database, rename_item, rename_role, rename_schema
+from catalog.renames import rename_column, rename_database, rename_item, rename_role, rename_schema
 from catalog.state import Catalog
 from catalog.transaction import Transaction
 from core.ids import GlobalId, ShardId
 from persist.batches import Batch
+
+# What has comments, items aside.
+_COMMENTED: Final[dict[str, type[CatalogObject]]] = {
+    "database": Database,
+    "schema": Schema,
+    "role": Role,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +158,8 @@ def _apply(transaction: Transaction, operation: Operation) -> OperationResult:
             return drop_temporary_items(transaction, operation)
         case RenameItem():
             return rename_item(transaction, operation)
+        case RenameColumn():
+            return rename_column(transaction, operation)
         case RenameSchema():
             return rename_schema(transaction, operation)
         case RenameDatabase():
@@ -178,6 +199,9 @@ def _reset_system_parameters(transaction: Transaction) -> OperationResult:
 
 
 def _set_comment(transaction: Transaction, operation: SetComment) -> OperationResult:
+    target = _COMMENTED.get(operation.object_type, ItemRecord)
+    if (target, operation.object_id) not in transaction.catalog.objects:
+        raise CatalogChangedError(f"{operation.object_type} {operation.object_id} is gone")
     key = (operation.object_type, operation.object_id, operation.column)
     if operation.comment is not None:
         transaction.builder.put(Comment(*key, operation.comment))

@@ -7,6 +7,7 @@ another statement's staged writes, and is planned again when the catalog changed
 
 from typing import Final
 
+from catalog.objects import Database, Role, Schema
 from catalog.operations import (
     CatalogChangedError,
     CreateDatabase,
@@ -20,11 +21,13 @@ from catalog.operations import (
     DropSchemas,
     Operation,
     OperationResult,
+    RenameColumn,
     RenameDatabase,
     RenameItem,
     RenameRole,
     RenameSchema,
     ResetSystemParameters,
+    SetComment,
     SetSystemParameter,
     TransactionContext,
 )
@@ -44,6 +47,7 @@ from frontend.transaction import TransactionStatus
 from persist.batches import Batch
 from sql.plan import (
     AlterSystemPlan,
+    CommentPlan,
     CreateDatabasePlan,
     CreateRolePlan,
     CreateSchemaPlan,
@@ -52,6 +56,7 @@ from sql.plan import (
     DropPlan,
     ObjectKind,
     Query,
+    RenameColumnPlan,
     RenamePlan,
 )
 from sql.variables import check_alter_system
@@ -66,6 +71,8 @@ DdlPlan = (
     | CreateViewPlan
     | DropPlan
     | RenamePlan
+    | RenameColumnPlan
+    | CommentPlan
     | AlterSystemPlan
 )
 
@@ -181,6 +188,10 @@ def _operations(session: Session, plan: DdlPlan) -> tuple[Operation, ...]:
             return _drop(plan)
         case RenamePlan():
             return (_rename(plan),)
+        case RenameColumnPlan():
+            return (RenameColumn(plan.id, plan.column, plan.new_name),)
+        case CommentPlan():
+            return (_comment(session, plan),)
         case AlterSystemPlan():
             return (_alter_system(session, plan),)
         case CreateTablePlan():
@@ -229,6 +240,23 @@ def _rename(plan: RenamePlan) -> Operation:
             return RenameRole(plan.name, plan.new_name)
         case _:
             raise SqlError(errors.FEATURE_NOT_SUPPORTED, f"a {plan.kind.value} cannot be renamed")
+
+
+def _comment(session: Session, plan: CommentPlan) -> Operation:
+    catalog = session.visible_catalog
+    found: Database | Schema | Role | None
+    if plan.id is not None:
+        record = catalog.items[plan.id].record
+        return SetComment(str(record.kind), record.id, plan.column, plan.text)
+    if plan.schema is not None:
+        found = catalog.schema_named(plan.schema.database, plan.schema.schema)
+    elif plan.kind is ObjectKind.ROLE:
+        found = catalog.role_named(plan.name or "")
+    else:
+        found = catalog.database_named(plan.name or "")
+    if found is None:
+        raise CatalogChangedError(f"{plan.kind.value} is gone")
+    return SetComment(plan.kind.value, found.id, None, plan.text)
 
 
 def _alter_system(session: Session, plan: AlterSystemPlan) -> Operation:

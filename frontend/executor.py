@@ -25,6 +25,7 @@ from frontend.datums import row_encoder
 from frontend.ddl import run_ddl
 from frontend.dml import write
 from frontend.metrics import query_counter
+from frontend.responses import Notice
 from frontend.select import open_query
 from frontend.session import Session
 from frontend.statements import Portal, PortalState, ReadyRows, RowSource
@@ -32,6 +33,7 @@ from frontend.transaction import TransactionStatus
 from sql.plan import (
     AlterSystemPlan,
     CloseCursorPlan,
+    CommentPlan,
     CopyFromPlan,
     CopyToPlan,
     CreateDatabasePlan,
@@ -51,6 +53,7 @@ from sql.plan import (
     MutatePlan,
     NoOpPlan,
     PreparePlan,
+    RenameColumnPlan,
     RenamePlan,
     SelectPlan,
     SetPlan,
@@ -209,8 +212,10 @@ async def _execute_other(session: Session, portal: Portal, *, is_alone: bool) ->
             await discard(session, plan)
             return _done(portal, f"DISCARD {plan.target.upper()}")
         case NoOpPlan():
+            if plan.warning is not None:
+                session.warn(errors.WARNING, plan.warning)
             if plan.notice is not None:
-                session.warn(errors.WARNING, plan.notice)
+                session.notify(Notice("NOTICE", errors.SUCCESSFUL_COMPLETION, plan.notice))
             return _done(portal, plan.tag)
         case EmptyPlan():
             return EMPTY
@@ -222,6 +227,8 @@ async def _execute_other(session: Session, portal: Portal, *, is_alone: bool) ->
             | CreateViewPlan()
             | DropPlan()
             | RenamePlan()
+            | RenameColumnPlan()
+            | CommentPlan()
             | AlterSystemPlan()
         ):
             return _done(portal, await run_ddl(session, portal))

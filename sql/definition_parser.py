@@ -463,8 +463,26 @@ class DefinitionParser(SessionParser):
             case "reassign":
                 self.skip_statement()
                 return ast.Tolerated("REASSIGN OWNED")
+            case "comment":
+                return self._comment()
         self.skip_statement()
         return ast.Tolerated("ANALYZE" if word == "analyse" else word.upper())
+
+    def _comment(self) -> ast.Statement:
+        self.expect_word("on")
+        kind = self.accept_word("table", "view", "column", "schema", "database", "role")
+        if kind is None:  # a kind of object that does not exist here, or has no comments
+            self.skip_statement()
+            return ast.Tolerated("COMMENT")
+        name = self.qualified_name()
+        self.expect_word("is")
+        if self.accept_word("null"):
+            return ast.Comment(kind, name, None)
+        token = self.token
+        if token.kind != "s":
+            self.fail()
+        self.advance()
+        return ast.Comment(kind, name, token.value)
 
     def _mentions(self, word: str) -> bool:
         ahead = 0

@@ -1,4 +1,4 @@
-"""CREATE, DROP and ALTER: names resolved, texts normalised, queries planned for their shape."""
+"""CREATE and DROP: names resolved, texts normalised, queries planned for their shape."""
 
 from collections.abc import Callable
 from typing import Final
@@ -12,17 +12,17 @@ from core.errors import (
     SYNTAX_ERROR,
     TOO_MANY_COLUMNS,
     UNDEFINED_OBJECT,
-    UNDEFINED_TABLE,
-    WRONG_OBJECT_TYPE,
     SqlError,
 )
 from core.ids import GlobalId
 from core.sql_types import Column, RelationDesc
 from sql import limits
 from sql import syntax as ast
-from sql.catalog_view import CatalogItem, ItemKind, QualifiedName, SchemaName
+from sql.alter_planner import ALTER_PLANNERS, CONSTRAINT_NOTICE
+from sql.catalog_view import QualifiedName, SchemaName
 from sql.definition_text import create_table_sql, create_view_sql, qualified_default
 from sql.modification_planner import assign
+from sql.object_names import ITEM_KINDS, check_database, existing_item
 from sql.parse import ParsedStatement
 from sql.pending import Pending
 from sql.plan import (
@@ -37,7 +37,6 @@ from sql.plan import (
     Plan,
     PlannedStatement,
     Query,
-    RenamePlan,
 )
 from sql.positions import position
 from sql.query_planner import QueryPlanner
@@ -46,12 +45,6 @@ from sql.scope import Scope
 from sql.session_view import TEMPORARY_SCHEMA
 from sql.statement_context import StatementContext
 from sql.type_names import resolve_storable_type
-
-_ITEM_KINDS: Final = {
-    "table": (ObjectKind.TABLE, ItemKind.TABLE),
-    "view": (ObjectKind.VIEW, ItemKind.VIEW),
-}
-_CONSTRAINT_NOTICE: Final = "constraints other than NOT NULL are accepted but not enforced"
 
 
 def _plain(plan: Plan) -> PlannedStatement:
@@ -81,7 +74,7 @@ def _create_schema(
     if len(parts) > 2:
         raise _too_many_parts(parts, statement.pos)
     database = parts[0] if len(parts) == 2 else context.session.database
-    _check_database(database, context)
+    check_database(database, context)
     name = parts[-1]
     if name.startswith(("pg_", "mz_")) or name == "information_schema":
         raise SqlError(
@@ -90,11 +83,6 @@ def _create_schema(
             detail='The prefixes "mz_" and "pg_" are reserved for system schemas.',
         )
     return _plain(CreateSchemaPlan(database, name, statement.if_not_exists))
-
-
-def _check_database(name: str, context: StatementContext) -> None:
-    if context.catalog.database_oid(name) is None:
-        raise SqlError(INVALID_CATALOG_NAME, f'database "{name}" does not exist')
 
 
 def _create_role(
@@ -135,7 +123,7 @@ def _schema_for(name: ast.Name, pos: int, context: StatementContext) -> SchemaNa
     session = context.session
     if len(name) > 1:
         if len(name) == 3:
-            _check_database(name[0], context)
+            check_database(name[0], context)
         found = context.catalog.schema(session.database, name[:-1])
         if found is None:
             raise SqlError(
@@ -185,7 +173,7 @@ def _create_table(
         statement.if_not_exists,
         query,
         statement.with_data,
-        (_CONSTRAINT_NOTICE,) if has_constraints else (),
+        (CONSTRAINT_NOTICE,) if has_constraints else (),
     )
     return PlannedStatement(plan, context.parameters.final(), None)
 
@@ -389,124 +377,16 @@ def _drop_schemas(statement: ast.Drop, context: StatementContext) -> DropPlan:
 
 
 def _drop_items(statement: ast.Drop, context: StatementContext) -> DropPlan:
-    kind, item_kind = _ITEM_KINDS[statement.kind]
+    kind, item_kind = ITEM_KINDS[statement.kind]
     ids: list[GlobalId] = []
     missing: list[str] = []
     for parts, _pos in statement.names:
-        item = _existing_item(parts, kind, item_kind, statement.if_exists, context)
+        item = existing_item(parts, kind, item_kind, statement.if_exists, context)
         if item is None:
             missing.append(parts[-1])
         elif item.id not in ids:
             ids.append(item.id)
     return DropPlan(kind, tuple(ids), (), (), tuple(missing), statement.cascade)
-
-
-def _existing_item(
-    parts: ast.Name,
-    kind: ObjectKind,
-    item_kind: ItemKind,
-    if_exists: bool,
-    context: StatementContext,
-) -> CatalogItem | None:
-    session = context.session
-    item = context.catalog.resolve_item(session.database, session.search_path, parts)
-    if item is None:
-        if if_exists:
-            return None
-        if len(parts) > 1 and context.catalog.schema(session.database, parts[:-1]) is None:
-            raise SqlError(INVALID_SCHEMA_NAME, f'schema "{".".join(parts[:-1])}" does not exist')
-        word = "relation" if kind not in (ObjectKind.TABLE, ObjectKind.VIEW) else kind.value
-        raise SqlError(UNDEFINED_TABLE, f'{word} "{".".join(parts)}" does not exist')
-    if item.kind is not item_kind:
-        hint = {
-            ItemKind.VIEW: "Use DROP VIEW to remove a view.",
-            ItemKind.TABLE: "Use DROP TABLE to remove a table.",
-        }.get(item.kind)
-        raise SqlError(WRONG_OBJECT_TYPE, f'"{item.name.item}" is not a {kind.value}', hint=hint)
-    if item.is_system:
-        raise SqlError("42501", f'permission denied: "{item.name.item}" is a system catalog')
-    return item
-
-
-# ALTER
-
-
-def _alter_rename(
-    statement: ast.Statement, parsed: ParsedStatement, context: StatementContext
-) -> PlannedStatement:
-    assert isinstance(statement, ast.AlterRename)
-    if statement.column is not None:
-        raise SqlError(FEATURE_NOT_SUPPORTED, "renaming a column is not supported")
-    new_name = statement.new_name
-    match statement.kind:
-        case "table" | "view":
-            kind, item_kind = _ITEM_KINDS[statement.kind]
-            item = _renamed_item(statement, kind, item_kind, context)
-            if item is None:
-                return _missing(statement)
-            return _plain(RenamePlan(kind, item.id, None, None, new_name))
-        case "schema":
-            schema = context.catalog.schema(context.session.database, statement.name)
-            if schema is None or schema.database is None:
-                raise SqlError(INVALID_SCHEMA_NAME, f'schema "{statement.name[-1]}" does not exist')
-            return _plain(RenamePlan(ObjectKind.SCHEMA, None, schema, None, new_name))
-        case "database":
-            _check_database(statement.name[-1], context)
-            return _plain(RenamePlan(ObjectKind.DATABASE, None, None, statement.name[-1], new_name))
-        case "role":
-            _check_role(statement.name[-1], context)
-            return _plain(RenamePlan(ObjectKind.ROLE, None, None, statement.name[-1], new_name))
-    raise SqlError(FEATURE_NOT_SUPPORTED, f"ALTER {statement.kind.upper()} is not supported")
-
-
-def _renamed_item(
-    statement: ast.AlterRename, kind: ObjectKind, item_kind: ItemKind, context: StatementContext
-) -> CatalogItem | None:
-    session = context.session
-    item = context.catalog.resolve_item(session.database, session.search_path, statement.name)
-    if item is not None and kind is ObjectKind.TABLE and item.kind is ItemKind.VIEW:
-        item_kind = ItemKind.VIEW  # PostgreSQL lets ALTER TABLE rename views
-    try:
-        return _existing_item(statement.name, kind, item_kind, statement.if_exists, context)
-    except SqlError as error:
-        if error.sqlstate == UNDEFINED_TABLE:
-            error.message = f'relation "{".".join(statement.name)}" does not exist'
-        raise
-
-
-def _missing(statement: ast.AlterRename) -> PlannedStatement:
-    name = ".".join(statement.name)
-    return _plain(
-        NoOpPlan(f"ALTER {statement.kind.upper()}", f'relation "{name}" does not exist, skipping')
-    )
-
-
-def _check_role(name: str, context: StatementContext) -> None:
-    if name not in {role for role, _ in context.catalog.roles()}:
-        raise SqlError(UNDEFINED_OBJECT, f'role "{name}" does not exist')
-
-
-def _alter_tolerated(
-    statement: ast.Statement, parsed: ParsedStatement, context: StatementContext
-) -> PlannedStatement:
-    """ALTER … OWNER TO and the adding of constraints: accepted when the object exists."""
-    assert isinstance(statement, ast.AlterTolerated)
-    tag = f"ALTER {statement.kind.upper()}"
-    if statement.kind in _ITEM_KINDS:
-        kind, item_kind = _ITEM_KINDS[statement.kind]
-        _existing_item(statement.name, kind, item_kind, statement.if_exists, context)
-    elif statement.kind == "role":
-        _check_role(statement.name[-1], context)
-    elif statement.kind == "database":
-        _check_database(statement.name[-1], context)
-    action = statement.action
-    if action.startswith("owner "):
-        return _plain(NoOpPlan(tag, "owners are recorded at creation and do not change"))
-    if action in ("add primary", "add constraint", "add unique", "add foreign", "add check"):
-        return _plain(NoOpPlan(tag, _CONSTRAINT_NOTICE))
-    if action.startswith(("set (", "reset (", "cluster ", "replica ")):
-        return _plain(NoOpPlan(tag))
-    raise SqlError(FEATURE_NOT_SUPPORTED, f"{tag} {action.upper().strip()} is not supported")
 
 
 _Planner = Callable[[ast.Statement, ParsedStatement, StatementContext], PlannedStatement]
@@ -517,6 +397,5 @@ DEFINITION_PLANNERS: Final[dict[type[ast.Statement], _Planner]] = {
     ast.CreateTable: _create_table,
     ast.CreateView: _create_view,
     ast.Drop: _drop,
-    ast.AlterRename: _alter_rename,
-    ast.AlterTolerated: _alter_tolerated,
+    **ALTER_PLANNERS,
 }

@@ -321,13 +321,36 @@ class RenamePlan:
 
 
 @dataclass(frozen=True, slots=True)
+class RenameColumnPlan:
+    """ALTER TABLE … RENAME COLUMN."""
+
+    id: GlobalId
+    column: str
+    new_name: str
+
+
+@dataclass(frozen=True, slots=True)
+class CommentPlan:
+    """COMMENT ON; `text` None removes. One of `id`, `schema`, `name` says on what, `column` (from
+    1) that it is on a column of the relation `id`."""
+
+    kind: ObjectKind
+    id: GlobalId | None
+    schema: SchemaName | None
+    name: str | None
+    column: int | None
+    text: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class NoOpPlan:
     """A statement accepted for compatibility (VACUUM, ANALYZE, LOCK, GRANT, …): the tag answers.
 
-    `notice` is sent as a warning when it is not None.
+    `warning` and `notice` are sent with it when they are not None.
     """
 
     tag: str
+    warning: str | None = None
     notice: str | None = None
 
 
@@ -361,6 +384,8 @@ Plan = (
     | CreateViewPlan
     | DropPlan
     | RenamePlan
+    | RenameColumnPlan
+    | CommentPlan
     | NoOpPlan
     | EmptyPlan
 )

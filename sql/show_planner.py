@@ -38,7 +38,8 @@ def plan_show_objects(
     conditions = []
     if statement.like is not None:
         conditions.append(f"name LIKE {quote_string(statement.like)}")
-    text = f"SELECT * FROM ({inner}) AS shown"
+    columns = "name, nullable, type, comment" if statement.kind == "columns" else "*"
+    text = f"SELECT {columns} FROM ({inner}) AS shown"
     if conditions:
         text += " WHERE " + " AND ".join(conditions)
     query = parse_query(f"{text} ORDER BY {_order(statement.kind)}")

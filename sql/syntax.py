@@ -613,6 +613,14 @@ class AlterRename(Statement, frozen=True, gc=False):
     pos: int
 
 
+class Comment(Statement, frozen=True, gc=False):
+    """COMMENT ON kind name IS text; `kind` is table, view, column, schema, database or role."""
+
+    kind: str
+    name: Name
+    text: str | None
+
+
 class AlterTolerated(Statement, frozen=True, gc=False):
     """ALTER … OWNER TO, SET (…) and the like: accepted when the object exists."""
 

@@ -1,0 +1,196 @@
+"""ALTER and COMMENT ON: what they name, and what is to become of it."""
+
+from collections.abc import Callable
+from typing import Final
+
+from core.errors import (
+    FEATURE_NOT_SUPPORTED,
+    INVALID_SCHEMA_NAME,
+    UNDEFINED_COLUMN,
+    UNDEFINED_TABLE,
+    WRONG_OBJECT_TYPE,
+    SqlError,
+)
+from sql import syntax as ast
+from sql.catalog_view import CatalogItem, ItemKind
+from sql.object_names import ITEM_KINDS, check_database, check_role, existing_item
+from sql.parse import ParsedStatement
+from sql.plan import (
+    CommentPlan,
+    NoOpPlan,
+    ObjectKind,
+    Plan,
+    PlannedStatement,
+    RenameColumnPlan,
+    RenamePlan,
+)
+from sql.statement_context import StatementContext
+
+CONSTRAINT_NOTICE: Final = "constraints other than NOT NULL are accepted but not enforced"
+
+
+def _plain(plan: Plan) -> PlannedStatement:
+    return PlannedStatement(plan, (), None)
+
+
+def _alter_rename(
+    statement: ast.Statement, parsed: ParsedStatement, context: StatementContext
+) -> PlannedStatement:
+    assert isinstance(statement, ast.AlterRename)
+    if statement.column is not None:
+        return _rename_column(statement, statement.column, context)
+    new_name = statement.new_name
+    match statement.kind:
+        case "table" | "view":
+            kind, item_kind = ITEM_KINDS[statement.kind]
+            item = _renamed_item(statement, kind, item_kind, context)
+            if item is None:
+                return _missing(statement)
+            return _plain(RenamePlan(kind, item.id, None, None, new_name))
+        case "schema":
+            schema = context.catalog.schema(context.session.database, statement.name)
+            if schema is None or schema.database is None:
+                raise SqlError(INVALID_SCHEMA_NAME, f'schema "{statement.name[-1]}" does not exist')
+            return _plain(RenamePlan(ObjectKind.SCHEMA, None, schema, None, new_name))
+        case "database":
+            check_database(statement.name[-1], context)
+            return _plain(RenamePlan(ObjectKind.DATABASE, None, None, statement.name[-1], new_name))
+        case "role":
+            check_role(statement.name[-1], context)
+            return _plain(RenamePlan(ObjectKind.ROLE, None, None, statement.name[-1], new_name))
+    raise SqlError(FEATURE_NOT_SUPPORTED, f"ALTER {statement.kind.upper()} is not supported")
+
+
+def _rename_column(
+    statement: ast.AlterRename, column: str, context: StatementContext
+) -> PlannedStatement:
+    if statement.kind != "table":
+        what = f"ALTER {statement.kind.upper()} RENAME COLUMN"
+        raise SqlError(FEATURE_NOT_SUPPORTED, f"{what} is not supported")
+    item = _renamed_item(statement, *ITEM_KINDS["table"], context)
+    if item is None:
+        return _missing(statement)
+    if item.kind is ItemKind.VIEW:
+        raise SqlError(FEATURE_NOT_SUPPORTED, "renaming a column of a view is not supported")
+    if column not in item.desc.names:
+        raise SqlError(UNDEFINED_COLUMN, f'column "{column}" does not exist')
+    return _plain(RenameColumnPlan(item.id, column, statement.new_name))
+
+
+def _renamed_item(
+    statement: ast.AlterRename, kind: ObjectKind, item_kind: ItemKind, context: StatementContext
+) -> CatalogItem | None:
+    session = context.session
+    item = context.catalog.resolve_item(session.database, session.search_path, statement.name)
+    if item is not None and kind is ObjectKind.TABLE and item.kind is ItemKind.VIEW:
+        item_kind = ItemKind.VIEW  # PostgreSQL lets ALTER TABLE rename views
+    try:
+        return existing_item(statement.name, kind, item_kind, statement.if_exists, context)
+    except SqlError as error:
+        if error.sqlstate == UNDEFINED_TABLE:
+            error.message = f'relation "{".".join(statement.name)}" does not exist'
+        raise
+
+
+def _missing(statement: ast.AlterRename) -> PlannedStatement:
+    name = ".".join(statement.name)
+    return _plain(
+        NoOpPlan(
+            f"ALTER {statement.kind.upper()}",
+            notice=f'relation "{name}" does not exist, skipping',
+        )
+    )
+
+
+def _alter_tolerated(
+    statement: ast.Statement, parsed: ParsedStatement, context: StatementContext
+) -> PlannedStatement:
+    """ALTER … OWNER TO and the adding of constraints: accepted when the object exists."""
+    assert isinstance(statement, ast.AlterTolerated)
+    tag = f"ALTER {statement.kind.upper()}"
+    if statement.kind in ITEM_KINDS:
+        kind, item_kind = ITEM_KINDS[statement.kind]
+        existing_item(statement.name, kind, item_kind, statement.if_exists, context)
+    elif statement.kind == "role":
+        check_role(statement.name[-1], context)
+    elif statement.kind == "database":
+        check_database(statement.name[-1], context)
+    action = statement.action
+    if action.startswith("owner "):
+        return _plain(NoOpPlan(tag, "owners are recorded at creation and do not change"))
+    if action in ("add primary", "add constraint", "add unique", "add foreign", "add check"):
+        return _plain(NoOpPlan(tag, CONSTRAINT_NOTICE))
+    if action.startswith(("set (", "reset (", "cluster ", "replica ")):
+        return _plain(NoOpPlan(tag))
+    raise SqlError(FEATURE_NOT_SUPPORTED, f"{tag} {action.upper().strip()} is not supported")
+
+
+# COMMENT
+
+
+def _comment(
+    statement: ast.Statement, parsed: ParsedStatement, context: StatementContext
+) -> PlannedStatement:
+    assert isinstance(statement, ast.Comment)
+    kind, name, text = statement.kind, statement.name, statement.text
+    if kind in ITEM_KINDS:
+        object_kind, item_kind = ITEM_KINDS[kind]
+        item = _commented_item(name, object_kind, item_kind, context)
+        return _plain(CommentPlan(object_kind, item.id, None, None, None, text))
+    match kind:
+        case "column":
+            if len(name) < 2:
+                raise SqlError("42601", "column name must be qualified")
+            item = _relation(name[:-1], context)
+            position = _column_position(item, name[-1])
+            return _plain(CommentPlan(ObjectKind.TABLE, item.id, None, None, position, text))
+        case "schema":
+            schema = context.catalog.schema(context.session.database, name)
+            if schema is None:
+                raise SqlError(INVALID_SCHEMA_NAME, f'schema "{name[-1]}" does not exist')
+            return _plain(CommentPlan(ObjectKind.SCHEMA, None, schema, None, None, text))
+        case "database":
+            check_database(name[-1], context)
+        case "role":
+            check_role(name[-1], context)
+        case _:
+            raise AssertionError(kind)
+    return _plain(CommentPlan(ObjectKind(kind), None, None, name[-1], None, text))
+
+
+def _commented_item(
+    name: ast.Name, kind: ObjectKind, item_kind: ItemKind, context: StatementContext
+) -> CatalogItem:
+    item = _relation(name, context)
+    if item.kind is not item_kind:
+        raise SqlError(WRONG_OBJECT_TYPE, f'"{item.name.item}" is not a {kind.value}')
+    return item
+
+
+def _relation(name: ast.Name, context: StatementContext) -> CatalogItem:
+    session = context.session
+    item = context.catalog.resolve_item(session.database, session.search_path, name)
+    if item is None:
+        raise SqlError(UNDEFINED_TABLE, f'relation "{".".join(name)}" does not exist')
+    if item.is_system:
+        raise SqlError("42501", f'permission denied: "{item.name.item}" is a system catalog')
+    return item
+
+
+def _column_position(item: CatalogItem, column: str) -> int:
+    """Counted from 1."""
+    names = item.desc.names
+    if column not in names:
+        raise SqlError(
+            UNDEFINED_COLUMN,
+            f'column "{column}" of relation "{item.name.item}" does not exist',
+        )
+    return names.index(column) + 1
+
+
+_Planner = Callable[[ast.Statement, ParsedStatement, StatementContext], PlannedStatement]
+ALTER_PLANNERS: Final[dict[type[ast.Statement], _Planner]] = {
+    ast.AlterRename: _alter_rename,
+    ast.AlterTolerated: _alter_tolerated,
+    ast.Comment: _comment,
+}
