@@ -240,9 +240,37 @@ class Builder:
         where = f" WHERE {self.test(columns, outer, depth)}" if self.chance(60) else ""
         if self.chance(30):
             return self.grouped(kinds, outer, depth, f"{source}{where}", columns)
-        items = ", ".join(self.scalar(kind, columns, outer, depth) for kind in kinds)
+        items = ", ".join(self.select_item(kind, columns, outer, depth) for kind in kinds)
         distinct = "DISTINCT " if self.chance(20) else ""
         return f"SELECT {distinct}{items} FROM {source}{where}"
+
+    def select_item(self, kind: str, columns: Columns, outer: Columns, depth: int) -> str:
+        """An expression or, for integers, at times a window function without ties' choices."""
+        if kind != INT or self.chance(80):
+            return self.scalar(kind, columns, outer, depth)
+
+        def part(of: str) -> str:
+            return self.scalar(of, columns, outer, 0, 1)
+
+        window = f"PARTITION BY {part(self.one(*TYPES))}" if self.chance(60) else ""
+        if self.chance(70):
+            window += f" ORDER BY {part(self.one(INT, TEXT))} {self.one('', 'DESC')}"
+            window += self.one(
+                "",
+                "",
+                " RANGE BETWEEN CURRENT ROW AND UNBOUNDED FOLLOWING",
+                " GROUPS BETWEEN 1 PRECEDING AND 1 FOLLOWING",
+                " GROUPS BETWEEN 1 FOLLOWING AND 2 FOLLOWING",
+            )
+        call = self.form(
+            lambda: "rank()",
+            lambda: "dense_rank()",
+            lambda: "count(*)",
+            lambda: f"sum({part(INT)})",
+            lambda: f"max({part(INT)})",
+            lambda: f"count({part(TEXT)}) FILTER (WHERE {self.test(columns, outer, 0, 1)})",
+        )
+        return f"({call} OVER ({window}))::int"
 
     def grouped(
         self, kinds: tuple[str, ...], outer: Columns, depth: int, source: str, columns: Columns
