@@ -5,12 +5,15 @@ import itertools
 import os
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Final
+from urllib.parse import urlsplit
 
 import psycopg
 import pytest
 
 from headwater.embedded_postgres import EmbeddedPostgres
+from tests.debian_postgres import debian_postgres
 from tests.running_server import HeadwaterServer
 
 START_TIMEOUT_S: Final = 60.0
@@ -44,15 +47,35 @@ def postgres_url(embedded_postgres: EmbeddedPostgres) -> str:
 
 
 @pytest.fixture
-def fresh_database_url(embedded_postgres: EmbeddedPostgres) -> Iterator[str]:
+def fresh_database_url(postgres_url: str) -> Iterator[str]:
     """The URL of an empty database of a real PostgreSQL, dropped after the test."""
+    with _fresh_database(postgres_url) as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def debian_postgres_url() -> Iterator[str]:
+    """Like `postgres_url`, of Debian's PostgreSQL, which is some versions older than ours."""
+    with debian_postgres() as url:
+        yield url
+
+
+@pytest.fixture
+def fresh_debian_database_url(debian_postgres_url: str) -> Iterator[str]:
+    """Like `fresh_database_url`, of Debian's PostgreSQL."""
+    with _fresh_database(debian_postgres_url) as url:
+        yield url
+
+
+@contextmanager
+def _fresh_database(url: str) -> Iterator[str]:
     name = f"test_{os.getpid()}_{next(_DATABASE_NUMBERS)}"
-    with psycopg.connect(embedded_postgres.url, autocommit=True) as connection:
-        connection.execute(f'CREATE DATABASE "{name}" TEMPLATE template0')
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute(f'CREATE DATABASE "{name}" TEMPLATE template0'.encode())
         try:
-            yield embedded_postgres.address.url(name)
+            yield urlsplit(url)._replace(path=f"/{name}").geturl()
         finally:
-            connection.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
+            connection.execute(f'DROP DATABASE "{name}" WITH (FORCE)'.encode())
 
 
 @pytest.fixture(scope="module")

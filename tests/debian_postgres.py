@@ -38,7 +38,7 @@ def debian_postgres() -> Iterator[str]:
         subprocess.run(
             initdb, check=True, capture_output=True, cwd=directory, user=user, group=group
         )
-        settings = ("-k", directory, "-c", "listen_addresses=", "-c", "max_connections=64")
+        settings = ("-k", directory, "-c", "listen_addresses=", "-c", "fsync=off")
         with (directory / "log").open("wb") as log:
             server = subprocess.Popen(
                 (postgres, "-D", data, *settings),

@@ -18,21 +18,22 @@ from tests.crash.acknowledged_writes import (
     read_rows,
     write_until_lost,
 )
-from tests.debian_postgres import debian_postgres
 from tests.running_server import HeadwaterServer
 
 WRITERS = 8
 WRITES_BEFORE = 50
 
 
-@pytest.fixture(params=["embedded", pytest.param("debian", marks=pytest.mark.debian)])
-def metadata_url(request: pytest.FixtureRequest) -> Iterator[str]:
-    """Every kind of PostgreSQL that serves as a metadata database."""
-    if request.param == "embedded":
-        yield request.getfixturevalue("fresh_database_url")
-    else:
-        with debian_postgres() as url:
-            yield url
+@pytest.fixture(
+    params=[
+        "fresh_database_url",
+        pytest.param("fresh_debian_database_url", marks=pytest.mark.debian),
+    ],
+    ids=["embedded", "debian"],
+)
+def metadata_url(request: pytest.FixtureRequest) -> str:
+    """A database of every kind of PostgreSQL that serves as a metadata database."""
+    return str(request.getfixturevalue(request.param))
 
 
 @pytest.fixture

@@ -47,7 +47,14 @@ def clock() -> ManualClock:
 
 
 @pytest.fixture(
-    params=["memory", "three steps", "read committed", "repeatable read", "serializable"]
+    params=[
+        "memory",
+        "three steps",
+        "read committed",
+        "repeatable read",
+        "serializable",
+        pytest.param("debian", marks=pytest.mark.debian),
+    ]
 )
 async def store(request: pytest.FixtureRequest) -> AsyncIterator[OracleStore]:
     if request.param == "memory":
@@ -69,8 +76,11 @@ async def store(request: pytest.FixtureRequest) -> AsyncIterator[OracleStore]:
             lambda fence, oracle: ThreeStepCommitPoint(memory_consensus(fence), oracle),
         )
         return
-    url = request.getfixturevalue("fresh_database_url")
-    isolation = None if request.param == "three steps" else request.param
+    is_debian = request.param == "debian"
+    url = request.getfixturevalue(
+        "fresh_debian_database_url" if is_debian else "fresh_database_url"
+    )
+    isolation = None if request.param in ("three steps", "debian") else request.param
     pool = PostgresPool(url, 8, isolation=isolation)
 
     async def claim() -> Fence:
@@ -85,7 +95,7 @@ async def store(request: pytest.FixtureRequest) -> AsyncIterator[OracleStore]:
         return PostgresConsensus(pool, fence)
 
     def commit_point(fence: Fence, oracle: TimestampOracle) -> CommitPoint:
-        if isolation is None:
+        if request.param == "three steps":
             return ThreeStepCommitPoint(postgres_consensus(fence), oracle)
         return PostgresCommitPoint(pool, fence)
 

@@ -31,7 +31,15 @@ class ConsensusStore:
     open: Callable[[Fence | None], Consensus]
 
 
-@pytest.fixture(params=["memory", "read committed", "repeatable read", "serializable"])
+@pytest.fixture(
+    params=[
+        "memory",
+        "read committed",
+        "repeatable read",
+        "serializable",
+        pytest.param("debian", marks=pytest.mark.debian),
+    ]
+)
 async def store(request: pytest.FixtureRequest) -> AsyncIterator[ConsensusStore]:
     if request.param == "memory":
         fences, logs = MemoryFences(), MemoryLogs()
@@ -41,8 +49,11 @@ async def store(request: pytest.FixtureRequest) -> AsyncIterator[ConsensusStore]
 
         yield ConsensusStore(take, lambda fence: MemoryConsensus(logs, fences, fence))
         return
-    url = request.getfixturevalue("fresh_database_url")
-    pool = PostgresPool(url, 8, isolation=request.param)
+    is_debian = request.param == "debian"
+    url = request.getfixturevalue(
+        "fresh_debian_database_url" if is_debian else "fresh_database_url"
+    )
+    pool = PostgresPool(url, 8, isolation=None if is_debian else request.param)
 
     async def claim() -> Fence:
         return (await claim_environment(url, ENVIRONMENT)).fence
