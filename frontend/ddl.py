@@ -187,7 +187,7 @@ def _operations(session: Session, plan: DdlPlan) -> tuple[Operation, ...]:
         case DropPlan():
             return _drop(plan)
         case RenamePlan():
-            return (_rename(plan),)
+            return (_rename(session, plan),)
         case RenameColumnPlan():
             return (RenameColumn(plan.id, plan.column, plan.new_name),)
         case CommentPlan():
@@ -227,7 +227,7 @@ def _drop(plan: DropPlan) -> tuple[Operation, ...]:
             return (DropItems(plan.ids, plan.cascade),) if plan.ids else ()
 
 
-def _rename(plan: RenamePlan) -> Operation:
+def _rename(session: Session, plan: RenamePlan) -> Operation:
     if plan.id is not None:
         return RenameItem(plan.id, plan.new_name)
     if plan.schema is not None:
@@ -237,6 +237,8 @@ def _rename(plan: RenamePlan) -> Operation:
         case ObjectKind.DATABASE:
             return RenameDatabase(plan.name, plan.new_name)
         case ObjectKind.ROLE:
+            if plan.name == session.user:
+                raise SqlError(errors.FEATURE_NOT_SUPPORTED, "session user cannot be renamed")
             return RenameRole(plan.name, plan.new_name)
         case _:
             raise SqlError(errors.FEATURE_NOT_SUPPORTED, f"a {plan.kind.value} cannot be renamed")

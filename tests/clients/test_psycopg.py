@@ -312,6 +312,13 @@ def test_notices(connection: psycopg.Connection) -> None:
     ]
 
 
+def test_the_session_user_stays(connection: psycopg.Connection) -> None:
+    with pytest.raises(errors.FeatureNotSupported, match="session user cannot be renamed"):
+        connection.execute("ALTER ROLE materialize RENAME TO another")
+    with pytest.raises(errors.ObjectInUse, match="current user cannot be dropped"):
+        connection.execute("DROP ROLE materialize")
+
+
 def test_parameter_status(headwater_server: HeadwaterServer) -> None:
     with psycopg.connect(
         headwater_server.dsn, autocommit=True, application_name="tests", options="-c timezone=5"
