@@ -162,22 +162,20 @@ def _check_length(data: bytes, size: int) -> None:
 
 def _fixed_input(oid: int, layout: struct.Struct) -> BinaryInput:
     size = layout.size
-    unpack = layout.unpack
+    unpack = layout.unpack_from
+    check = _CHECKS.get(oid)
 
     def receive(data: bytes) -> Datum:
+        if len(data) < size:
+            _check_length(data, size)
+        value = unpack(data)[0]
+        if check is not None:
+            value = check(value)
         if len(data) != size:
             _check_length(data, size)
-        return unpack(data)[0]
+        return value
 
-    match oid:
-        case 1082:
-            return lambda data: _check_date(receive(data))
-        case 1083:
-            return lambda data: _check_time(receive(data))
-        case 1114 | 1184:
-            return lambda data: _check_timestamp(receive(data))
-        case _:
-            return receive
+    return receive
 
 
 def _check_date(day: int) -> int:
@@ -202,6 +200,14 @@ def _check_timestamp(microseconds: int) -> int:
     raise SqlError(DATETIME_FIELD_OVERFLOW, "timestamp out of range")
 
 
+_CHECKS: Final[dict[int, Callable[[int], int]]] = {
+    1082: _check_date,
+    1083: _check_time,
+    1114: _check_timestamp,
+    1184: _check_timestamp,
+}
+
+
 def _receive_bool(data: bytes) -> bool:
     _check_length(data, 1)
     return data != b"\x00"
@@ -219,9 +225,10 @@ def _receive_interval(data: bytes) -> Interval:
 
 
 def _receive_jsonb(data: bytes) -> str:
-    if data[:1] != b"\x01":
-        version = data[0] if data else 0
-        raise SqlError("XX000", f"unsupported jsonb version number {version}")
+    if not data:
+        raise SqlError(PROTOCOL_VIOLATION, "insufficient data left in message")
+    if data[0] != 1:
+        raise SqlError("XX000", f"unsupported jsonb version number {data[0]}")
     return canonical_jsonb(_decode(data[1:]))
 
 
@@ -320,13 +327,14 @@ def _array_input(sql_type: SqlType, element: SqlType) -> BinaryInput:
     receive = binary_input(element)
 
     def parse(data: bytes) -> Array[Datum]:
-        if len(data) < 12:
-            raise SqlError(PROTOCOL_VIOLATION, "insufficient data left in message")
-        dimension_count, flags, element_oid = struct.unpack_from(">iiI", data)
-        if not 0 <= dimension_count <= 6:
+        dimension_count = int.from_bytes(data[:4], "big", signed=True)
+        if len(data) >= 4 and not 0 <= dimension_count <= 6:
             raise SqlError(
                 INVALID_BINARY_REPRESENTATION, f"invalid number of dimensions: {dimension_count}"
             )
+        if len(data) < 12:
+            raise SqlError(PROTOCOL_VIOLATION, "insufficient data left in message")
+        flags, element_oid = struct.unpack_from(">iI", data, 4)
         if flags not in (0, 1):
             raise SqlError(INVALID_BINARY_REPRESENTATION, "invalid array flags")
         if element_oid != element.oid:

@@ -227,10 +227,10 @@ async def discard(session: Session, plan: DiscardPlan) -> None:
     target = plan.target.upper()
     if target == "ALL":
         transaction = session.transaction
-        if transaction.status is TransactionStatus.EXPLICIT or transaction.writes:
+        if transaction.status is TransactionStatus.EXPLICIT or transaction.has_run:
             raise SqlError(
                 errors.ACTIVE_SQL_TRANSACTION,
-                "DISCARD ALL cannot be run inside a transaction block",
+                "DISCARD ALL cannot run inside a transaction block",
             )
         await session.store.close_portals()
         session.store.prepared.clear()

@@ -59,9 +59,10 @@ def decode_parameters(
     codes: tuple[int, ...],
     types: tuple[SqlType, ...],
     context: EvaluationContext,
+    resolve_name: Callable[[str, SqlType], Literal],
 ) -> tuple[Literal, ...]:
-    """Bind's values as literals. Raises 08P01 for a wrong number of formats, and what the types'
-    input functions raise."""
+    """Bind's values as literals; `resolve_name` finds what names of catalog objects mean. Raises
+    08P01 for a wrong number of formats, and what the types' input functions raise."""
     if len(codes) > 1 and len(codes) != len(values):
         raise SqlError(
             errors.PROTOCOL_VIOLATION,
@@ -73,6 +74,9 @@ def decode_parameters(
     for index, (value, code, sql_type) in enumerate(zip(values, all_codes, types, strict=True)):
         if value is None:
             literals.append(Literal(NULL_ROW, sql_type))
+            continue
+        if code == TEXT_FORMAT and sql_type.name.startswith("reg"):
+            literals.append(resolve_name(decode_text(value), sql_type))
             continue
         try:
             datum = _decoder(sql_type, code, context)(value)

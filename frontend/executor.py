@@ -120,6 +120,8 @@ async def execute(session: Session, portal: Portal, *, is_alone: bool) -> Outcom
         portal.cached = await refresh(session, portal.statement)
         assert portal.cached is not None
     query_counter(session.session_type, portal.cached.parsed.kind).inc()
+    if portal.is_cursor:
+        return await execute_cursor(session, portal)
     match portal.cached.plan:
         case SelectPlan():
             source = await open_query(session, portal.cached, portal.parameters, portal.formats)

@@ -116,6 +116,8 @@ class ExtendedProtocol:
 
     async def _parse(self, event: Parse) -> None:
         session = self._session
+        if not event.name:
+            session.store.prepared.pop("", None)  # even if this one fails
         types = tuple(map(_parameter_type, event.parameter_oids))
         statement = await prepare(session, event.name, event.text, types)
         session.store.prepare(statement, session.limit("max_prepared_statements"))
@@ -139,6 +141,7 @@ class ExtendedProtocol:
                 event.parameter_formats,
                 types,
                 session.scope().session.context,
+                session.resolve_name,
             )
             if types
             else ()

@@ -124,7 +124,9 @@ def _literals(
             f"request supplied {len(values)} parameters, but statement requires {len(types)}",
         )
     encoded = [None if value is None else value.encode() for value in values]
-    return decode_parameters(encoded, (), types, session.scope().session.context)
+    return decode_parameters(
+        encoded, (), types, session.scope().session.context, session.resolve_name
+    )
 
 
 async def _collect(portal: Portal) -> list[list[bytes | None]]:

@@ -20,6 +20,7 @@ from core import errors
 from core.errors import SqlError
 from core.ids import Timestamp
 from core.sql_types import SqlType
+from expr.scalar import Literal
 from frontend.interrupt import Interrupter
 from frontend.metrics import ACTIVE_SESSIONS, session_type
 from frontend.planning import CachedPlan, PlanScope
@@ -30,8 +31,11 @@ from frontend.settings import SessionSettings, parse_options
 from frontend.statements import StatementStore
 from frontend.transaction import Transaction, TransactionStatus
 from oracle.oracle import TimestampOracle
+from sql.catalog_names import resolve_catalog_literal
+from sql.coercion import ParameterTypes
 from sql.parse import ParsedStatement, StatementKind
 from sql.session_view import PlanningSession
+from sql.statement_context import StatementContext
 from sql.variables import parse_search_path
 
 DEFAULT_DATABASE: Final = "materialize"
@@ -218,6 +222,16 @@ class Session:
             or self.transaction.as_of is not None
             or self.coordinator.current_revision() == self.catalog.revision
         )
+
+    def resolve_name(self, text: str, sql_type: SqlType) -> Literal:
+        """The catalog object that a parameter of a `reg…` type names. Raises SqlError."""
+        catalog = self.visible_catalog.for_connection(self.connection_id)
+        context = StatementContext(catalog, self.planning_session(), ParameterTypes((), 0))
+        try:
+            return resolve_catalog_literal(context, text, sql_type, 0)
+        except SqlError as error:
+            error.position = None  # it counts in a statement's text, which this is not
+            raise
 
     # Transactions --------------------------------------------------------------------------------
 

@@ -2,6 +2,7 @@
 
 import socket
 import struct
+from pathlib import Path
 from types import TracebackType
 from typing import Final, NamedTuple, Self
 
@@ -90,10 +91,15 @@ LOGIN: Final = {"user": "materialize", "database": "materialize"}
 
 
 class RawClient:
-    """A socket to the server's SQL port."""
+    """A socket to a server: to a port of this host, or to a unix socket."""
 
-    def __init__(self, port: int) -> None:
-        self._socket = socket.create_connection(("127.0.0.1", port), timeout=DEADLINE_S)
+    def __init__(self, address: int | Path) -> None:
+        if isinstance(address, int):
+            self._socket = socket.create_connection(("127.0.0.1", address), timeout=DEADLINE_S)
+        else:
+            self._socket = socket.socket(socket.AF_UNIX)
+            self._socket.settimeout(DEADLINE_S)
+            self._socket.connect(str(address))
         self._buffer = b""
 
     def __enter__(self) -> Self:
@@ -105,10 +111,13 @@ class RawClient:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        self.close()
+
+    def close(self) -> None:
         self._socket.close()
 
-    def log_in(self) -> Self:
-        self.send(startup(LOGIN))
+    def log_in(self, parameters: dict[str, str] = LOGIN) -> Self:
+        self.send(startup(parameters))
         answers = self.until_ready()
         assert answers[-1].tag == "Z", answers
         return self
