@@ -157,7 +157,8 @@ class CallPlanner(AggregatePlanner):
         context = self.context
         context.enter()
         scope = Scope(arguments=args)
-        result = self.elsewhere(scope=scope).plan(body)
+        with context.inside_definition():
+            result = self.elsewhere(scope=scope).plan(body)
         context.leave()
         if function.returns.oid == VOID.oid:
             return intrinsics.null_of(TEXT)

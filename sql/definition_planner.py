@@ -297,7 +297,7 @@ def _create_view(
                 f'column "{label}" has pseudo-type {column.type.info.sql_name}',
             )
         columns.append(Column(label, column.type, column.nullable))
-    text = create_view_sql(name, statement, context.name_places, temporary=temporary)
+    text = create_view_sql(name, statement, context.replacements, temporary=temporary)
     plan = CreateViewPlan(
         name,
         RelationDesc(tuple(columns)),

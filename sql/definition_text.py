@@ -1,6 +1,7 @@
 """Normalised CREATE statements: what the catalog stores and SHOW CREATE prints.
 
-Names of relations are written in full, so that a definition means the same on every search path.
+Names of relations are written in full and stars as the columns that they stood for, so that a
+definition means the same on every search path and whatever columns a relation gets.
 """
 
 from collections.abc import Sequence
@@ -11,9 +12,7 @@ from sql import syntax as ast
 from sql.catalog_view import QualifiedName
 from sql.identifiers import quote_identifier, quote_name
 from sql.lexer import tokenize
-
-NamePlace = tuple[int, int, QualifiedName]
-"""(offset in the text, number of parts written, what the name means)."""
+from sql.statement_context import Replacement
 
 
 def create_table_sql(
@@ -41,23 +40,23 @@ def create_table_sql(
 def create_view_sql(
     name: QualifiedName,
     statement: ast.CreateView,
-    places: Sequence[NamePlace],
+    replacements: Sequence[Replacement],
     *,
     temporary: bool,
 ) -> str:
-    """The CREATE VIEW with relation names in full."""
+    """The CREATE VIEW with relation names in full and the columns that `*` meant."""
     word = "CREATE TEMPORARY VIEW" if temporary else "CREATE VIEW"
     columns = ""
     if statement.columns:
         columns = f" ({', '.join(map(quote_identifier, statement.columns))})"
-    query = qualify_names(statement.query_sql, statement.query_pos, places)
+    query = replaced(statement.query_sql, statement.query_pos, replacements)
     return f"{word} {_full(name)}{columns} AS {query}"
 
 
-def qualify_names(text: str, offset: int, places: Sequence[NamePlace]) -> str:
-    """`text`, which starts at `offset` of the statement, with names at `places` written in full
-    and comments left out."""
-    wanted = {pos - offset: (count, name) for pos, count, name in places}
+def replaced(text: str, offset: int, replacements: Sequence[Replacement]) -> str:
+    """`text`, which starts at `offset` of the statement, with each replacement in place of what it
+    stands for and comments left out."""
+    wanted = {replacement.start - offset: replacement for replacement in replacements}
     pieces: list[str] = []
     end = 0
     tokens = tokenize(text)
@@ -66,22 +65,23 @@ def qualify_names(text: str, offset: int, places: Sequence[NamePlace]) -> str:
         token = tokens[index]
         if pieces and token.start > end:
             pieces.append(" ")
-        place = wanted.get(token.start)
-        if place is None:
+        replacement = wanted.get(token.start)
+        if replacement is None:
             pieces.append(text[token.start : token.end])
-            end = token.end
             index += 1
-            continue
-        count, name = place
-        pieces.append(_full(name))
-        index += 2 * count - 1
+        else:
+            # TABLE t is SELECT * FROM t without the star.
+            is_table_command = token.value == "table" and token.kind == "w"
+            shown = replacement.text
+            pieces.append(f"SELECT {shown} FROM" if is_table_command else shown)
+            index += replacement.tokens
         end = tokens[index - 1].end
     return "".join(pieces)
 
 
 def qualified_default(text: str) -> str:
     """The text of a default, comments left out."""
-    return qualify_names(text, 0, ())
+    return replaced(text, 0, ())
 
 
 def _full(name: QualifiedName) -> str:

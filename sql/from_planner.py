@@ -27,6 +27,7 @@ from sql.coercion import at
 from sql.expression_base import PlannedQuery
 from sql.functions import call_arguments, find, kinds_named, local_name, undefined_function
 from sql.hir import ApplyKind, Hir, JoinKind, types_of
+from sql.identifiers import quote_name
 from sql.macros import macro_query
 from sql.operators import operator_call
 from sql.pending import Pending, Substitution, attach_subqueries
@@ -41,6 +42,7 @@ from sql.scope import (
     map_columns,
     shift_columns,
 )
+from sql.statement_context import Replacement
 from sql.type_names import resolve_type
 
 
@@ -144,7 +146,9 @@ class FromPlanner(PlannerBase):
             )
         self.context.names_items.add(found.id)
         if not self.context.view_depth:
-            self.context.name_places.append((item.pos, len(item.name), found.name))
+            name = quote_name(found.name.database, found.name.schema, found.name.item)
+            replacement = Replacement(item.pos, 2 * len(item.name) - 1, name)
+            self.context.replacements.append(replacement)
         qualifier = tuple(
             part for part in (found.name.database, found.name.schema) if part is not None
         )
@@ -312,9 +316,10 @@ class FromPlanner(PlannerBase):
         boundary = Boundary(self.context.variables)
         outer = Scope(arguments=args)
         saved, self.common_tables = self.common_tables, {}
-        planned = self.plan_query(
-            macro_query(function.body), Scope(parent=outer, boundary=boundary)
-        )
+        with self.context.inside_definition():
+            planned = self.plan_query(
+                macro_query(function.body), Scope(parent=outer, boundary=boundary)
+            )
         self.common_tables = saved
         names = tuple(column.name for column in planned.columns)
         return _RowsCall(

@@ -38,7 +38,8 @@ from sql.query_statement import (
 )
 from sql.scalar_planner import ScalarPlanner
 from sql.scope import Scope, ScopeColumn, TableEntry
-from sql.select_planner import LevelSource, expand_star
+from sql.select_planner import LevelSource
+from sql.star import star_columns
 from sql.statement_context import StatementContext
 
 
@@ -310,7 +311,7 @@ def _returning(
     columns: list[OutputColumn] = []
     for item in items:
         if isinstance(item.expression, ast.Star):
-            for star in expand_star(item.expression, scope):
+            for star in star_columns(item.expression, scope):
                 scalars.append(star.scalar)
                 columns.append(OutputColumn(star.name, star.scalar.type, star.nullable))
             continue

@@ -211,7 +211,7 @@ class QueryParser(WindowParser):
                 self.accept_word("only")
                 at = self.token.start
                 table = ast.TableReference(self.qualified_name(), None, at)
-                item = ast.SelectItem(ast.Star((), at), None, at)
+                item = ast.SelectItem(ast.Star((), token.start), None, at)
                 return ast.Select(
                     (item,), (table,), None, (), False, None, (), False, (), token.start
                 )

@@ -34,8 +34,9 @@ from sql.pending import (
 )
 from sql.positions import position
 from sql.scalar_planner import ScalarPlanner
-from sql.scope import VIRTUAL, Scope, missing_table
+from sql.scope import VIRTUAL, Scope
 from sql.select_rows import attach_rows
+from sql.star import spell_out, star_columns
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +152,10 @@ class SelectPlanner(FromPlanner):
         for item in items:
             node = item.expression
             if isinstance(node, ast.Star):
-                result.extend(expand_star(node, planner.scope))
+                columns = star_columns(node, planner.scope)
+                result.extend(_Item(c.scalar, c.name, None, c.nullable) for c in columns)
+                if not self.context.view_depth:
+                    spell_out(node, planner.scope, self.context)
             elif isinstance(node, ast.CompositeStar):
                 result.extend(self._expand_composite(node, planner))
             else:
@@ -469,27 +473,6 @@ def project_scalars(relation: Hir, width: int, scalars: Sequence[Scalar]) -> Hir
     if outputs == list(range(width + len(new))):
         return relation
     return hir.Project(relation, tuple(outputs))
-
-
-def expand_star(node: ast.Star, scope: Scope) -> list[_Item]:
-    """The columns that `*` or `t.*` stands for. Raises SqlError 42601 or 42P01."""
-    if not node.qualifier:
-        if not scope.tables:
-            raise SqlError(
-                SYNTAX_ERROR,
-                "SELECT * with no tables specified is not valid",
-                position=node.pos + 1,
-            )
-        columns = scope.columns
-    else:
-        entry = scope.table(node.qualifier, node.pos)
-        if entry is None:
-            raise missing_table(node.qualifier, node.pos)
-        columns = entry.columns
-    if scope.note is not None:
-        for column in columns:
-            scope.note(column.scalar, column.name, node.pos)
-    return [_Item(c.scalar, c.name, None, c.nullable) for c in columns]
 
 
 def _conjunct_nodes(node: ast.Expression) -> list[ast.Expression]:

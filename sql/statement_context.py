@@ -1,11 +1,13 @@
 """What the planners of one statement share: catalog, session, parameters, and counters."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from core.allowance import checkpoint
 from core.ids import GlobalId
 from sql import limits
-from sql.catalog_view import CatalogView, QualifiedName
+from sql.catalog_view import CatalogView
 from sql.coercion import Coercer, ParameterTypes
 from sql.hir import Hir
 from sql.scope import variable_allocator
@@ -20,6 +22,15 @@ class Shared:
     hir: Hir
 
 
+@dataclass(frozen=True, slots=True)
+class Replacement:
+    """What stands for `tokens` tokens from offset `start` on in the normalised text."""
+
+    start: int
+    tokens: int
+    text: str
+
+
 @dataclass
 class StatementContext:
     """The mutable state of planning one statement."""
@@ -30,7 +41,7 @@ class StatementContext:
     coercer: Coercer = field(init=False)
     depends_on: set[GlobalId] = field(default_factory=set)  # stored collections
     names_items: set[GlobalId] = field(default_factory=set)  # items named by the text itself
-    name_places: list[tuple[int, int, QualifiedName]] = field(default_factory=list)
+    replacements: list[Replacement] = field(default_factory=list)  # for a view's definition
     shared: list[Shared] = field(default_factory=list)
     depth: int = 0
     view_depth: int = 0
@@ -45,6 +56,15 @@ class StatementContext:
         self.depth += 1
         if self.depth > limits.MAX_PLAN_DEPTH:
             raise limits.too_deep()
+
+    @contextmanager
+    def inside_definition(self) -> Iterator[None]:
+        """What is planned inside is no text of the statement, but that of a view or a macro."""
+        self.view_depth += 1
+        try:
+            yield
+        finally:
+            self.view_depth -= 1
 
     def leave(self) -> None:
         """Undo `enter`."""

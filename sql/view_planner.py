@@ -74,9 +74,9 @@ class ViewPlanner(PlannerBase):
         saved_tables, self.common_tables = self.common_tables, {}
         saved_depends, context.depends_on = context.depends_on, set()
         saved_names, context.names_items = context.names_items, set()
-        context.view_depth += 1
         try:
-            planned = self.plan_query(query, Scope())
+            with context.inside_definition():
+                planned = self.plan_query(query, Scope())
             relation = self.as_relation(planned)
             relation = self._shaped(relation, item)
             items = tuple(context.catalog.item(id) for id in sorted(context.names_items))
@@ -85,7 +85,6 @@ class ViewPlanner(PlannerBase):
             error.position = None
             raise
         finally:
-            context.view_depth -= 1
             self.common_tables = saved_tables
             context.depends_on = saved_depends
             context.names_items = saved_names
