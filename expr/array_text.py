@@ -107,7 +107,7 @@ class _ArrayParser:
             if len(bounds) >= MAX_DIMENSIONS:
                 raise _too_many_dimensions()
             if max(abs(lower), abs(upper)) >= 2**31:
-                raise SqlError("22003", "array bound is out of integer range")
+                raise SqlError(PROGRAM_LIMIT_EXCEEDED, "array bound is out of integer range")
             if upper < lower:
                 raise SqlError("2202E", "upper bound cannot be less than lower bound")
             bounds.append((lower, upper))

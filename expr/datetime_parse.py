@@ -54,7 +54,7 @@ _CORE_WORDS: Final = (
     frozenset(MONTHS)
     | _WEEKDAYS
     | _IGNORED
-    | {"t", "j", "jd", "julian", "y", "m", "d", "h", "mm", "s", "am", "pm", "a", "p", "ad", "bc"}
+    | {"t", "j", "jd", "julian", "y", "m", "d", "h", "mm", "s", "am", "pm", "ad", "bc"}
     | {"infinity", "epoch", "now", "today", "tomorrow", "yesterday", "allballs", "zulu"}
 )
 _DATE: Final = frozenset({"year", "month", "day"})
@@ -123,7 +123,7 @@ class _Decoder:
             if found & self.known:
                 raise _BadFormat
             self.known |= found
-        if self.prefix is not None:
+        if self.prefix is not None or ("dst" in self.known and "zone" not in self.known):
             raise _BadFormat
         if self.special is not None:
             return Decoded(special=self.special)
@@ -347,15 +347,15 @@ class _Decoder:
         if zone is not None:
             self.zone = zone
             return frozenset({"zone"})
-        if text in MONTHS:
-            return self._month_word(text)
         if text in _IGNORED:
             return None
-        if text in _WEEKDAYS:
-            return frozenset({"weekday"})
+        if text in MONTHS or text in _WEEKDAYS:
+            if self.time_only:
+                raise _BadFormat
+            return self._month_word(text) if text in MONTHS else frozenset({"weekday"})
         match text:
-            case "am" | "pm" | "a" | "p":
-                self.half = "am" if text[0] == "a" else "pm"
+            case "am" | "pm":
+                self.half = text
                 return frozenset({"half"})
             case "ad" | "bc" | "b.c." | "a.d.":
                 self.is_before_christ = text == "bc"
@@ -449,6 +449,8 @@ def _split_date(text: str) -> list[str]:
 
 
 def _bounded_int(text: str) -> int:
+    if not text:
+        raise _BadFormat
     if len(text) > 10:
         raise _Overflow
     value = int(text)
@@ -476,8 +478,6 @@ def parse_clock(text: str) -> tuple[int, int, int, int]:
     body, point, fraction_text = text.partition(".")
     parts = body.split(":")
     if not 2 <= len(parts) <= 3 or not parts[0]:
-        raise _BadFormat
-    if len(parts) == 3 and not parts[2]:
         raise _BadFormat
     numbers = [_bounded_int(part or "0") for part in parts]
     fraction = _fraction(fraction_text) if point else 0

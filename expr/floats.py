@@ -9,7 +9,7 @@ import math
 import re
 import struct
 from decimal import Decimal
-from typing import Final
+from typing import Final, NoReturn
 
 from core.errors import NUMERIC_VALUE_OUT_OF_RANGE, SqlError
 from expr.errors import (
@@ -65,7 +65,7 @@ def _parse(text: str, type_name: str, *, single: bool) -> float:
             return -value if special[1] == "-" else value
         hexadecimal = _HEX.fullmatch(text)
         if hexadecimal is None:
-            raise invalid_syntax(type_name, text)
+            _refuse(text, type_name)
         literal = hexadecimal[1]
         try:
             value = float.fromhex(literal)
@@ -78,6 +78,16 @@ def _parse(text: str, type_name: str, *, single: bool) -> float:
             NUMERIC_VALUE_OUT_OF_RANGE, f'"{literal}" is out of range for type {type_name}'
         )
     return value
+
+
+def _refuse(text: str, type_name: str) -> NoReturn:
+    """A text that is no number; PostgreSQL first says whether its beginning is out of range."""
+    beginning = _NUMBER.match(text)
+    if beginning is not None and math.isinf(float(beginning[1])):
+        raise SqlError(
+            NUMERIC_VALUE_OUT_OF_RANGE, f'"{beginning[1]}" is out of range for type {type_name}'
+        )
+    raise invalid_syntax(type_name, text)
 
 
 def format_float8(value: float) -> str:

@@ -193,7 +193,7 @@ class _IntervalDecoder:
 
     def _clock(self, text: str) -> None:
         match = _CLOCK.fullmatch(text)
-        if match is None or self.unit not in (None, "day", "hour"):
+        if match is None:
             raise _BadFormat
         sign, first, second, third, fraction = match.groups()
         self._mark("hour", "minute", "second")

@@ -81,7 +81,7 @@ def parse_numeric(text: str) -> Decimal:
         return INFINITY.copy_negate() if sign == "-" else INFINITY
     if match["radix"] is not None:
         return _parse_radix(sign, match["radix"].replace("_", ""))
-    return _parse_decimal(text, sign, match["decimal"].replace("_", ""))
+    return _parse_decimal(sign, match["decimal"].replace("_", ""))
 
 
 def _parse_radix(sign: str, digits: str) -> Decimal:
@@ -92,33 +92,21 @@ def _parse_radix(sign: str, digits: str) -> Decimal:
     return check(EXACT.minus(value) if sign == "-" else value)
 
 
-def _parse_decimal(text: str, sign: str, digits: str) -> Decimal:
+def _parse_decimal(sign: str, digits: str) -> Decimal:
     mantissa, _, exponent_text = digits.lower().partition("e")
-    exponent = int(exponent_text) if 0 < len(exponent_text) < 12 else 0
-    if len(exponent_text) >= 12 or abs(exponent) > MAX_EXPONENT:
-        if len(exponent_text.lstrip("+-0")) >= 10:
-            raise SqlError(NUMERIC_VALUE_OUT_OF_RANGE, "value overflows numeric format")
-        raise invalid_syntax("numeric", text)
+    if len(exponent_text.lstrip("+-0")) >= 10:
+        raise numeric_overflow()
+    exponent = int(exponent_text or 0)
     whole, _, fraction = mantissa.partition(".")
     if len(fraction) - exponent > MAX_SCALE:
-        return _parse_deep(sign, whole, fraction, exponent)
-    if len(whole.lstrip("0")) + exponent > MAX_INTEGER_DIGITS and (whole + fraction).strip("0"):
+        raise numeric_overflow()
+    if not (whole + fraction).strip("0"):
+        return quantum(max(len(fraction) - exponent, 0)) * 0
+    if len(whole.lstrip("0")) + exponent > MAX_INTEGER_DIGITS:
         raise numeric_overflow()
     value = EXACT.create_decimal(f"{sign}{mantissa}")
     scale = max(len(fraction) - exponent, 0)
-    value = EXACT.quantize(EXACT.scaleb(value, exponent), quantum(scale)) if value else ZERO
-    if not value:
-        return quantum(scale) * 0
-    return check(value)
-
-
-def _parse_deep(sign: str, whole: str, fraction: str, exponent: int) -> Decimal:
-    """A literal with more fractional digits than a numeric can hold: rounded to what fits."""
-    leading = len((whole + fraction).lstrip("0")) - len(fraction) + exponent
-    if leading < -MAX_SCALE - 1:
-        return quantum(MAX_SCALE) * 0
-    value = EXACT.scaleb(EXACT.create_decimal(f"{sign}{whole or '0'}.{fraction}"), exponent)
-    return check(EXACT.quantize(value, quantum(MAX_SCALE)))
+    return check(EXACT.quantize(EXACT.scaleb(value, exponent), quantum(scale)))
 
 
 def check(value: Decimal) -> Decimal:

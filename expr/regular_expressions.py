@@ -418,20 +418,31 @@ def _bracket_escape(character: str) -> str:
 
 
 def similar_to_regex(pattern: str, escape: str | None = "\\") -> str:
-    """The regular expression of SIMILAR TO."""
+    """The regular expression of SIMILAR TO. Two separators, each the escape character and a
+    double quote, enclose the part that substring() gives."""
     if escape is not None and len(escape) > 1:
         raise SqlError(
             "22025", "invalid escape string", hint="Escape string must be empty or one character."
         )
     result = ["^(?:"]
     in_bracket = False
+    separators = 0
     position = 0
     while position < len(pattern):
         character = pattern[position]
         if escape and character == escape:
             position += 1
             following = pattern[position : position + 1]
-            if following:
+            if following == '"' and not in_bracket:
+                if separators > 1:
+                    raise SqlError(
+                        "2200C",
+                        "SQL regular expression may not contain more than two"
+                        " escape-double-quote separators",
+                    )
+                result.append(("){1,1}?(", "){1,1}(?:")[separators])
+                separators += 1
+            elif following:
                 result.append(f"\\{following}")
         elif in_bracket:
             if character == "]":

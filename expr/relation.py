@@ -383,7 +383,7 @@ def map_scalars(relation: Relation, change: Callable[[Scalar], Scalar]) -> Relat
             return replace(
                 relation,
                 group_key=tuple(map(change, group_key)),
-                aggregates=tuple(_change_aggregate(a, change) for a in aggregates),
+                aggregates=tuple(change_aggregate(a, change) for a in aggregates),
             )
         case Window(partition_by=partition_by, order_by=order_by, functions=functions):
             return replace(
@@ -409,7 +409,7 @@ def _change_order(order: ScalarOrder, change: Callable[[Scalar], Scalar]) -> Sca
     return ScalarOrder(change(order.scalar), order.descending, order.nulls_last)
 
 
-def _change_aggregate(aggregate: Aggregate, change: Callable[[Scalar], Scalar]) -> Aggregate:
+def change_aggregate(aggregate: Aggregate, change: Callable[[Scalar], Scalar]) -> Aggregate:
     return msgspec.structs.replace(
         aggregate,
         args=tuple(map(change, aggregate.args)),

@@ -45,6 +45,9 @@ _INTEGER: Final = re.compile(
     r"|0[bB](?:_?[01]+)+)[ \t\n\r\f\v]*",
     re.ASCII,
 )
+_C_INTEGER: Final = re.compile(
+    r"[ \t\n\r\f\v]*([+-]?)(0[xX][0-9a-fA-F]+|0[0-7]*|[1-9]\d*)[ \t\n\r\f\v]*", re.ASCII
+)
 _INTEGER_RANGES: Final = {
     21: ("smallint", -(2**15), 2**15 - 1),
     23: ("integer", -(2**31), 2**31 - 1),
@@ -142,6 +145,8 @@ def _base_input(sql_type: SqlType, context: EvaluationContext) -> TextInput:
     match oid:
         case 16:
             return parse_bool
+        case 26 | 28:
+            return partial(parse_oid, sql_type.name)
         case 20 | 21 | 23:
             return _Remembered(integer_input(oid)).__getitem__
         case _ if oid in _INTEGER_RANGES:
@@ -265,13 +270,26 @@ def integer_input(oid: int) -> Callable[[str], int]:
         value = int(digits, 0) if digits[1:2].isalpha() else int(digits)
         if match[1] == "-":
             value = -value
-            if low == 0 and -(2**31) <= value < 0 and oid in (26, 28):
-                value += 2**32
         if not low <= value <= high:
             raise value_out_of_range(text, type_name)
         return value
 
     return parse
+
+
+def parse_oid(type_name: str, text: str) -> int:
+    """oidin and xidin: as C's strtoul reads it; a negative int4 stands for its bits."""
+    match = _C_INTEGER.fullmatch(text)
+    if match is None:
+        raise invalid_syntax(type_name, text)
+    digits = match[2].lower()
+    base = 16 if digits.startswith("0x") else 8 if digits.startswith("0") else 10
+    value = int(digits, base) if len(digits) <= 80 else 2**32
+    if match[1] == "-":
+        value = 2**32 - value if 0 < value <= 2**31 else -value
+    if not 0 <= value < 2**32:
+        raise value_out_of_range(text, type_name)
+    return value
 
 
 def parse_char(text: str) -> str:

@@ -199,7 +199,8 @@ class ScalarPlanner(ComparisonPlanner):
 
     def _null_if(self, node: ast.NullIf) -> Scalar:
         left, right = self.plan(node.left), self.plan(node.right)
-        equal = self.compare("=", left, right, node.pos)
+        places = (position(node.left), position(node.right))
+        equal = self.compare("=", left, right, node.pos, places)
         if left.type.oid == UNKNOWN.oid:
             left = equal.args[0] if isinstance(equal, Call) else self.coercer.known(left)
         return Case(((equal, intrinsics.null_of(left.type)),), left, left.type)
@@ -217,7 +218,8 @@ class ScalarPlanner(ComparisonPlanner):
         if isinstance(inner, ast.ArrayExpression) and target.element is not None:
             return self._array_as(inner, target)
         arg = self.plan(inner)
-        return self.cast(arg, target, node.pos if position(inner) is None else inner_pos(inner))
+        at_value = isinstance(arg, Literal) and inner_pos(inner) >= 0
+        return self.cast(arg, target, inner_pos(inner) if at_value else node.pos)
 
     def cast(self, arg: Scalar, target: SqlType, pos: int) -> Scalar:
         """An explicit cast; names of catalog objects are resolved here."""

@@ -81,7 +81,13 @@ define(
     strict=False,
     needs_types=True,
 )
-define("array_of(variadic anycompatible)", "anyarray", _array_of, strict=False, needs_types=True)
+define(
+    "array_of(variadic anycompatible)",
+    "anycompatiblearray",
+    _array_of,
+    strict=False,
+    needs_types=True,
+)
 define("row_of(variadic any)", "record", _row_of, strict=False, needs_types=True)
 define("field(record,int4)", "any", lambda record, index: record[index])
 define("num_nulls(variadic any)", "int4", lambda *args: args.count(None), strict=False)

@@ -4,6 +4,11 @@ from core.sql_types import INT4, OID, REGTYPE, TEXT
 from core.type_names import format_type, type_oid
 from expr.registry import Function, FunctionKind, register
 
+
+def _to_regtype(text: str) -> int | None:
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else type_oid(text)
+
+
 register(
     Function(
         id="format_type(oid,int4)",
@@ -22,6 +27,6 @@ register(
         kind=FunctionKind.SCALAR,
         args=(TEXT,),
         returns=REGTYPE,
-        implementation=type_oid,
+        implementation=_to_regtype,
     )
 )

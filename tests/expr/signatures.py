@@ -88,9 +88,8 @@ class Signature:
             return template.format(*arguments)
         call = f'pg_catalog."{name}"({", ".join(arguments)})'
         if self.function.kind is FunctionKind.TABLE:
-            alias = "s" if self.returns.name == "record" else "s(s)"
-            rows = f"SELECT s FROM {call} AS {alias} LIMIT {MAX_TABLE_ROWS}"
             shown = "CASE WHEN num_nulls(v) = 0 THEN format('%s', v) END"
+            rows = f"SELECT {call} LIMIT {MAX_TABLE_ROWS}"  # in FROM, all rows would be made
             return f"ARRAY(SELECT {shown} FROM ({rows}) AS r(v))"
         return call
 
