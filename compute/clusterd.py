@@ -22,7 +22,9 @@ import expr.library  # noqa: F401  (fills the function registry)
 from compute.server import ReplicaServer
 
 PR_SET_PDEATHSIG: Final = 1
-GC_THRESHOLDS: Final = (50_000, 20, 50)
+GC_INTERVAL_S: Final = 1.0
+MAX_YOUNG_OBJECTS: Final = 100_000
+MAX_POSTPONED: Final = 60
 ORPHANED: Final = 3
 
 
@@ -69,13 +71,30 @@ async def serve(listen: str, replica: str, watches_stdin: bool) -> None:
     # What was loaded so far lives as long as the process: collections need not look at it again.
     gc.collect()
     gc.freeze()
-    gc.set_threshold(*GC_THRESHOLDS)
+    gc.disable()
     async with asyncio.TaskGroup() as tasks:
-        reporting = tasks.create_task(server.report(), name="report")
+        background = [
+            tasks.create_task(server.report(), name="report"),
+            tasks.create_task(collect_garbage(), name="collect garbage"),
+        ]
         await stopped.wait()
-        reporting.cancel()
+        for task in background:
+            task.cancel()
     listener.close()
     await server.close()
+
+
+async def collect_garbage() -> None:
+    """Collect cycles between queries: within one that keeps millions of objects, which are no
+    garbage, looking through them all would hold up everybody. Very little here makes cycles."""
+    postponed = 0
+    while True:
+        await asyncio.sleep(GC_INTERVAL_S)
+        if gc.get_count()[0] > MAX_YOUNG_OBJECTS and postponed < MAX_POSTPONED:
+            postponed += 1
+        else:
+            postponed = 0
+            gc.collect(0)
 
 
 def die_with_parent(parent_pid: int) -> None:

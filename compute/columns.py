@@ -2,8 +2,18 @@
 
 from collections.abc import Callable, Iterable
 
-from expr.relation import Filter, Get, Map, Project, Relation
-from expr.scalar import ColumnRef, Scalar, children, with_children
+from core.sql_types import NUMERIC, SqlType
+from expr.relation import (
+    Filter,
+    Get,
+    Map,
+    Project,
+    Reduce,
+    Relation,
+    change_aggregate,
+    column_types,
+)
+from expr.scalar import Call, ColumnRef, Scalar, children, with_children
 
 
 def needed_columns(steps: list[Project | Map | Filter], width: int) -> tuple[int, ...]:
@@ -96,3 +106,60 @@ def input_of(scalar: Scalar, starts: list[int]) -> int:
     """The join input that the scalar's columns belong to (0 for a scalar without any)."""
     column = max(0, highest_column(scalar))
     return max(index for index, start in enumerate(starts) if start <= column)
+
+
+def has_fixed_size(sql_type: SqlType) -> bool:
+    """Whether all values of the type weigh about the same."""
+    return sql_type.info.size > 0
+
+
+def with_large_values_below(reduce: Reduce) -> Reduce:
+    """The same Reduce, with the scalars that may make large values computed by a Map below it: the
+    Map works in steps that fit the rows, and the values are counted when they are buffered."""
+    width = len(column_types(reduce.input))
+    moved: dict[Scalar, ColumnRef] = {}
+
+    def place(scalar: Scalar) -> Scalar:
+        if not _may_be_large(scalar):
+            return scalar
+        return moved.setdefault(scalar, ColumnRef(width + len(moved), scalar.type))
+
+    group_key = tuple(map(place, reduce.group_key))
+    aggregates = tuple(
+        # What a FILTER keeps out may not be evaluated.
+        aggregate if aggregate.filter is not None else change_aggregate(aggregate, place)
+        for aggregate in reduce.aggregates
+    )
+    if not moved:
+        return reduce
+    placed = Reduce(Map(reduce.input, tuple(moved)), group_key, aggregates)
+    used = sorted(columns_in(_scalars_of(placed)))
+    positions = {column: index for index, column in enumerate(used)}
+
+    def final(scalar: Scalar) -> Scalar:
+        return rewritten(scalar, positions.__getitem__)
+
+    return Reduce(
+        Project(placed.input, tuple(used)),
+        tuple(map(final, group_key)),
+        tuple(change_aggregate(aggregate, final) for aggregate in aggregates),
+    )
+
+
+def _scalars_of(reduce: Reduce) -> Iterable[Scalar]:
+    yield from reduce.group_key
+    for aggregate in reduce.aggregates:
+        yield from aggregate.args
+        yield from (order.scalar for order in aggregate.order_by)
+        if aggregate.filter is not None:
+            yield aggregate.filter
+
+
+def _may_be_large(scalar: Scalar) -> bool:
+    stack = [scalar]
+    while stack:
+        part = stack.pop()
+        if isinstance(part, Call) and not (has_fixed_size(part.type) or part.type == NUMERIC):
+            return True
+        stack.extend(children(part))
+    return False

@@ -5,10 +5,11 @@ Both kinds of operators use them, those that evaluate a relation once and those 
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, Final
 
+from compute.columns import has_fixed_size
+from compute.operators.accumulators import AggregateCall
 from compute.operators.keys import KeyFunction, group_key, identity_key, is_exact, join_key
-from compute.operators.reduce import AggregateCall
 from core.rows import Row, codec_for
 from core.sql_types import SqlType
 from expr.aggregates import aggregate_function
@@ -16,6 +17,8 @@ from expr.compile import compile_predicate, compile_row
 from expr.ordering import row_sort_key
 from expr.relation import Aggregate, ColumnOrder
 from expr.scalar import ColumnRef, EvaluationContext, Scalar
+
+FIXED_DATUM_BYTES: Final = 40
 
 
 def match_key(scalars: tuple[Scalar, ...], context: EvaluationContext) -> KeyFunction:
@@ -45,6 +48,7 @@ def aggregate_call(aggregate: Aggregate, context: EvaluationContext) -> Aggregat
         function,
         compile_row(aggregate.args, context),
         len(arg_types),
+        argument_bytes=_argument_bytes(arg_types),
         is_count_star=aggregate.function == "count()",
         filter=compile_predicate((aggregate.filter,), context) if aggregate.filter else None,
     )
@@ -66,6 +70,10 @@ def aggregate_call(aggregate: Aggregate, context: EvaluationContext) -> Aggregat
             sort_identity=identity_key(types),
         )
     return call
+
+
+def _argument_bytes(types: tuple[SqlType, ...]) -> int | None:
+    return FIXED_DATUM_BYTES * len(types) if all(map(has_fixed_size, types)) else None
 
 
 def total_order_key(

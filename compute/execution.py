@@ -8,7 +8,7 @@ many at once; dropping the generator is all it takes to cancel one.
 
 from collections.abc import Iterator, Mapping, Sequence
 from sys import getsizeof
-from typing import Final, NamedTuple, Protocol
+from typing import Any, Final, NamedTuple, Protocol, TypeVar
 
 from core.errors import OUT_OF_MEMORY, SqlError
 from core.ids import GlobalId, Timestamp
@@ -17,6 +17,10 @@ from core.sql_types import SqlType
 
 CHUNK_ROWS: Final = 1024
 CHARGE_SAMPLE: Final = 8
+LARGE_BYTES: Final = 8 * 1024 * 1024
+DISMANTLED_AT_ONCE: Final = 2048
+
+Container = TypeVar("Container", list[Any], dict[Any, Any], set[Any])
 
 
 class Chunk(NamedTuple):
@@ -54,17 +58,45 @@ class TableReader(Protocol):
 class MemoryBudget:
     """Counts what the operators of one query keep, and stops the query that keeps too much.
 
-    The size of rows is estimated from samples: it bounds memory, it does not measure it.
+    The size of rows is estimated from samples: it bounds memory, it does not measure it. Freeing
+    gigabytes of small objects takes seconds, so what grows large is handed to `keep`, and when the
+    query is over `dismantle` frees it in steps.
     """
 
-    __slots__ = ("limit_bytes", "used_bytes")
+    __slots__ = ("_kept", "limit_bytes", "used_bytes")
 
     def __init__(self, limit_bytes: int) -> None:
         self.limit_bytes = limit_bytes
         self.used_bytes = 0
+        self._kept: list[list[Any] | dict[Any, Any] | set[Any]] = []
 
-    def charge(self, size_bytes: int) -> None:
-        """Raises SqlError 53200 when more is kept than the query may."""
+    @property
+    def is_large(self) -> bool:
+        """Whether what is kept should be freed in steps."""
+        return self.used_bytes > LARGE_BYTES
+
+    def keep(self, container: Container) -> Container:
+        """Remember a container that may become large, to be emptied by `dismantle`."""
+        self._kept.append(container)
+        return container
+
+    def dismantle(self) -> Iterator[None]:
+        """Empty what was kept, in bounded steps. The operators must have ended."""
+        while self._kept:
+            container = self._kept.pop()
+            while container:
+                if isinstance(container, list):
+                    is_nested = isinstance(container[-1], list | Chunk)
+                    del container[-1 if is_nested else -DISMANTLED_AT_ONCE :]
+                else:
+                    take = container.popitem if isinstance(container, dict) else container.pop
+                    for _ in range(min(len(container), DISMANTLED_AT_ONCE)):
+                        take()
+                yield
+
+    def charge(self, size_bytes: int) -> int:
+        """Count `size_bytes`; returns them. Raises SqlError 53200 when more is kept than the query
+        may."""
         self.used_bytes += size_bytes
         if self.used_bytes > self.limit_bytes:
             raise SqlError(
@@ -73,13 +105,15 @@ class MemoryBudget:
                 detail=f"The query needs more than its limit of {self.limit_bytes} bytes.",
                 hint="Make the query read or keep less.",
             )
+        return size_bytes
 
-    def charge_rows(self, rows: Sequence[Row], overhead_bytes: int = 16) -> None:
+    def charge_rows(self, rows: Sequence[Row], overhead_bytes: int = 16) -> int:
         """Charge for keeping `rows`, each with `overhead_bytes` on top."""
-        if rows:
-            sample = rows[:: len(rows) // CHARGE_SAMPLE + 1]
-            size = sum(map(_row_size, sample)) // len(sample)
-            self.charge((size + overhead_bytes) * len(rows))
+        if not rows:
+            return 0
+        sample = rows[:: len(rows) // CHARGE_SAMPLE + 1]
+        size = sum(map(_row_size, sample)) // len(sample)
+        return self.charge((size + overhead_bytes) * len(rows))
 
     def release(self, size_bytes: int) -> None:
         self.used_bytes -= size_bytes

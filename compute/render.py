@@ -17,6 +17,7 @@ from compute.columns import (
     move_columns,
     move_positions,
     needed_columns,
+    with_large_values_below,
 )
 from compute.compiled import aggregate_call, all_equal, appending, match_key, row_key
 from compute.execution import Execution, Operator
@@ -390,6 +391,7 @@ class _Renderer:
         return Rendered(operator, types, left.estimate, left.may_be_negative)
 
     def _reduce(self, relation: Reduce, depth: int) -> Rendered:
+        relation = with_large_values_below(relation)
         part = consolidated(self.render(relation.input, depth))
         key_types = tuple(scalar.type for scalar in relation.group_key)
         types = key_types + tuple(a.type for a in relation.aggregates)

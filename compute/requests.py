@@ -64,6 +64,15 @@ class Instance:
         self.epoch = epoch
         self.query_memory_bytes = query_memory_bytes
 
+    def execution(self, reads: "Reads") -> Execution:
+        """A new execution over `reads`, within the memory that a query may use."""
+        return Execution(reads.as_of, reads.tables, MemoryBudget(self.query_memory_bytes))
+
+    def free(self, execution: Execution) -> None:
+        """Let go of what an execution kept, once its operators have ended."""
+        if execution.budget.is_large:
+            self.scheduler.work_off(execution.budget.dismantle())
+
 
 class Request(Protocol):
     """Something in progress that can be cancelled."""
@@ -150,6 +159,7 @@ class PeekRun:
         self._send = send
         self._on_end = on_end
         self._reads = Reads(as_of)
+        self._execution: Execution | None = None
         self._pieces: Iterator[Piece] | None = None
         self._task: asyncio.Task[None] | None = None
         self._is_queued = False
@@ -173,8 +183,7 @@ class PeekRun:
         self._is_over = True
         if self._task is not None:
             self._task.cancel()
-        self._pieces = None
-        self._reads.release()
+        self._close()
 
     async def _wait(self) -> None:
         try:
@@ -195,12 +204,15 @@ class PeekRun:
 
     def _open(self) -> None:
         prepared = self._prepared
-        execution = Execution(
-            self._reads.as_of,
-            self._reads.tables,
-            MemoryBudget(self._instance.query_memory_bytes),
-        )
+        self._execution = execution = self._instance.execution(self._reads)
         self._pieces = encoded(prepared.query.run(execution), prepared.encoder)
+
+    def _close(self) -> None:
+        self._pieces = None
+        self._reads.release()
+        if self._execution is not None:
+            self._instance.free(self._execution)
+            self._execution = None
 
     def _enqueue(self) -> None:
         if not self._is_queued:
@@ -244,8 +256,7 @@ class PeekRun:
 
     def _end(self) -> None:
         self._is_over = True
-        self._pieces = None
-        self._reads.release()
+        self._close()
         PEEK_SECONDS.observe(perf_counter() - self._started)
         self._on_end(self._id)
 
@@ -280,11 +291,9 @@ class StageRun:
         shard = self._prepared.work.table.shard
         builder = BatchBuilder(instance.location.blob, part_prefix(shard, instance.epoch))
         result = StageResult()
+        execution = instance.execution(self._reads)
         try:
             await self._reads.take(instance, self._sources)
-            execution = Execution(
-                self._reads.as_of, self._reads.tables, MemoryBudget(instance.query_memory_bytes)
-            )
             deadline = perf_counter() + FIRST_SLICE_S
             for _ in stage_rows(self._prepared, execution, builder, result):
                 if builder.is_full:
@@ -304,6 +313,7 @@ class StageRun:
             raise
         finally:
             self._reads.release()
+            instance.free(execution)
         self._send(answer)
         self._on_end(self._id)
 

@@ -44,6 +44,18 @@ class Scheduler:
                 await self.turn()
                 deadline = perf_counter() + SLICE_S
 
+    def work_off(self, steps: Iterator[object]) -> None:
+        """Exhaust `steps` in slices, without anybody waiting for it. They must not raise."""
+
+        def work() -> None:
+            deadline = perf_counter() + SLICE_S
+            for _ in steps:
+                if perf_counter() > deadline:
+                    self.enqueue(work)
+                    return
+
+        self.enqueue(work)
+
     def _turn(self) -> None:
         slice_of_work = self._queue.popleft()
         if self._queue:

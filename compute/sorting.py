@@ -47,7 +47,7 @@ class SlicedSorter(Generic[Item]):
         self._key = key
         self._budget = budget
         self._pending: list[tuple[Any, Item]] = []
-        self._runs: list[list[tuple[Any, Item]]] = []
+        self._runs: list[list[tuple[Any, Item]]] = budget.keep([])
 
     def add(self, items: list[Item]) -> None:
         """Take in a chunk of items. Raises SqlError 53200."""

@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from compute.dataflow.updates import Errors, Identity, Update, Updates
+from compute.operators.accumulators import AggregateCall
 from compute.operators.keys import KeyFunction
-from compute.operators.reduce import AggregateCall
 from core.errors import SqlError
 from core.rows import Datum, Row
 

@@ -26,8 +26,8 @@ class ConsolidateOperator:
     drops_negative: bool
 
     def run(self, execution: Execution) -> Chunks:
-        weights: dict[Datum, int] = {}
-        first: dict[Datum, Row] = {}
+        weights: dict[Datum, int] = execution.budget.keep({})
+        first: dict[Datum, Row] = execution.budget.keep({})
         identity = self.identity
         for rows, diffs in self.input.run(execution):
             before = len(weights)

@@ -31,6 +31,10 @@ class HashTable:
 
     def build(self, operator: Operator, execution: Execution) -> Chunks:
         """Fill the table; yields NO_ROWS between steps."""
+        execution.budget.keep(self._kept)
+        execution.budget.keep(self.lists)
+        if self.unique is not None:
+            execution.budget.keep(self.unique)
         for chunk in operator.run(execution):
             if chunk.rows:
                 self.row_count += len(chunk.rows)

@@ -158,7 +158,7 @@ class CrossOperator:
     kept: Operator
 
     def run(self, execution: Execution) -> Chunks:
-        kept: list[Row] = []
+        kept: list[Row] = execution.budget.keep([])
         kept_weights: list[int] = []
         for chunk in self.kept.run(execution):
             execution.budget.charge_rows(chunk.rows)

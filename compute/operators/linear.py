@@ -6,6 +6,7 @@ from itertools import count, islice
 from operator import itemgetter
 
 from compute.execution import CHUNK_ROWS, NO_ROWS, Chunk, Chunks, Execution, Operator
+from compute.pace import Pace
 from core.rows import Row
 
 
@@ -31,13 +32,14 @@ class FilterOperator:
     predicate: Callable[[Row], bool]
 
     def run(self, execution: Execution) -> Chunks:
-        predicate = self.predicate
-        for rows, diffs in self.input.run(execution):
-            if diffs is None:
-                yield Chunk([row for row in rows if predicate(row)], None)
-                continue
-            pairs = [pair for pair in zip(rows, diffs, strict=True) if predicate(pair[0])]
-            yield Chunk([row for row, _ in pairs], [diff for _, diff in pairs])
+        pace = Pace()
+        for chunk in self.input.run(execution):
+            if not chunk.rows:
+                yield chunk
+            for part in pace.parts(chunk):
+                kept = _filtered(part, self.predicate)
+                pace.done()
+                yield kept
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,9 +50,14 @@ class MapOperator:
     function: Callable[[Row], Row]
 
     def run(self, execution: Execution) -> Chunks:
-        function = self.function
-        for rows, diffs in self.input.run(execution):
-            yield Chunk(list(map(function, rows)), diffs)
+        pace = Pace()
+        for chunk in self.input.run(execution):
+            if not chunk.rows:
+                yield chunk
+            for rows, diffs in pace.parts(chunk):
+                mapped = list(map(self.function, rows))
+                pace.done()
+                yield Chunk(mapped, diffs)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,16 +70,23 @@ class RowsOperator:
     function: Callable[[Row], Row] | None
 
     def run(self, execution: Execution) -> Chunks:
-        bulk = self.bulk
-        for rows, diffs in self.input.run(execution):
-            if diffs is None:
-                yield Chunk(bulk(rows) if rows else [], None)
-                continue
-            if self.predicate is not None:
-                predicate = self.predicate
-                pairs = [pair for pair in zip(rows, diffs, strict=True) if predicate(pair[0])]
-                rows, diffs = [row for row, _ in pairs], [diff for _, diff in pairs]
-            yield Chunk(rows if self.function is None else list(map(self.function, rows)), diffs)
+        pace = Pace()
+        for chunk in self.input.run(execution):
+            if not chunk.rows:
+                yield chunk
+            for part in pace.parts(chunk):
+                computed = self._computed(part)
+                pace.done()
+                yield computed
+
+    def _computed(self, chunk: Chunk) -> Chunk:
+        if chunk.diffs is None:
+            return Chunk(self.bulk(chunk.rows), None)
+        if self.predicate is not None:
+            chunk = _filtered(chunk, self.predicate)
+        if self.function is None:
+            return chunk
+        return Chunk(list(map(self.function, chunk.rows)), chunk.diffs)
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +143,14 @@ class FlatMapOperator:
                         yield Chunk(out, weights)
                         out, weights = [], None if diffs is None else []
             yield Chunk(out, weights) if out else NO_ROWS
+
+
+def _filtered(chunk: Chunk, predicate: Callable[[Row], bool]) -> Chunk:
+    rows, diffs = chunk
+    if diffs is None:
+        return Chunk([row for row in rows if predicate(row)], None)
+    pairs = [pair for pair in zip(rows, diffs, strict=True) if predicate(pair[0])]
+    return Chunk([row for row, _ in pairs], [diff for _, diff in pairs])
 
 
 def projection(outputs: tuple[int, ...]) -> Callable[[Row], Row]:

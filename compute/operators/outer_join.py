@@ -139,7 +139,7 @@ class SemiJoinOperator:
             yield Chunk(out, None if diffs is None else weights)
 
     def _run_keys_only(self, execution: Execution) -> Chunks:
-        keys: set[Datum] = set()
+        keys: set[Datum] = execution.budget.keep(set())
         for rows, _ in self.right.run(execution):
             before = len(keys)
             keys.update(map(self.right_key, rows))
@@ -174,7 +174,7 @@ class NullAwareAntiJoinOperator:
     residual: Predicate | None
 
     def run(self, execution: Execution) -> Chunks:
-        complete: dict[Datum, list[Row]] = {}
+        complete: dict[Datum, list[Row]] = execution.budget.keep({})
         with_nulls: list[tuple[Row, Row]] = []  # (values, row)
         for rows, _ in self.right.run(execution):
             execution.budget.charge_rows(rows, 150)

@@ -25,10 +25,10 @@ class RecursionOperator:
     key: KeyFunction | None
 
     def run(self, execution: Execution) -> Chunks:
-        known: set[object] = set()
+        known: set[object] = execution.budget.keep(set())
         source = self.base
         while True:
-            last: list[Chunk] = []
+            last: list[Chunk] = execution.budget.keep([])
             for chunk in source.run(execution):
                 found = Chunk(self._new(repeated(chunk), known), None)
                 if found.rows:

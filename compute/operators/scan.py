@@ -27,7 +27,7 @@ class LetOperator:
     body: Operator
 
     def run(self, execution: Execution) -> Chunks:
-        kept: list[Chunk] = []
+        kept: list[Chunk] = execution.budget.keep([])
         for chunk in self.value.run(execution):
             if chunk.rows:
                 execution.budget.charge_rows(chunk.rows)
