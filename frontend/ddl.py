@@ -5,6 +5,7 @@ committed with the block. Elsewhere a DDL statement is a transaction of its own:
 another statement's staged writes, and is planned again when the catalog changed under it.
 """
 
+from collections.abc import Sequence
 from typing import Final
 
 from catalog.objects import Database, Role, Schema
@@ -82,9 +83,13 @@ async def run_ddl(session: Session, portal: Portal) -> str:
     cached = portal.cached
     assert cached is not None
     session.transaction.check_writable(cached.parsed.tag)
-    if isinstance(cached.plan, CreateTablePlan):
-        for notice in cached.plan.notices:
-            session.warn(errors.WARNING, notice)
+    match cached.plan:
+        case CreateTablePlan(warnings=warnings):
+            for text in warnings:
+                session.warn(errors.WARNING, text)
+        case CreateViewPlan(notices=notices):
+            for text in notices:
+                session.notify(Notice("NOTICE", errors.SUCCESSFUL_COMPLETION, text))
     if session.transaction.status is TransactionStatus.EXPLICIT:
         return await _stage(session, cached)
     session.transaction.check_outside_block(cached.parsed.sql)
@@ -105,7 +110,7 @@ async def _attempt(session: Session, cached: CachedPlan) -> str:
     outcome = await transact(session, operations, cached.catalog.revision)
     for result in outcome.results:
         _announce(session, cached.plan, result)
-    return tag
+    return _final_tag(cached, tag, outcome.results)
 
 
 async def _stage(session: Session, cached: CachedPlan) -> str:
@@ -129,6 +134,14 @@ async def _stage(session: Session, cached: CachedPlan) -> str:
     session.transaction.has_run = True
     for result in applied.results:
         _announce(session, plan, result)
+    return _final_tag(cached, tag, applied.results)
+
+
+def _final_tag(cached: CachedPlan, tag: str, results: Sequence[OperationResult]) -> str:
+    """CREATE TABLE IF NOT EXISTS … AS says how many rows it stored, unless it stored none."""
+    if isinstance(cached.plan, CreateTablePlan) and cached.plan.as_query is not None:
+        if any(result.was_skipped for result in results):
+            return "CREATE TABLE AS"
     return tag
 
 
@@ -337,12 +350,12 @@ _EXISTS: Final = {
 
 def _announce_missing(session: Session, plan: object) -> None:
     if isinstance(plan, DropPlan):
-        for name in plan.missing:
+        for thing in plan.missing:
             session.notify(
                 Notice(
                     "NOTICE",
                     errors.SUCCESSFUL_COMPLETION,
-                    f'{plan.kind.value} "{name}" does not exist, skipping',
+                    f"{thing} does not exist, skipping",
                 )
             )
 

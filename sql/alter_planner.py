@@ -89,6 +89,7 @@ def _renamed_item(
     except SqlError as error:
         if error.sqlstate == UNDEFINED_TABLE:
             error.message = f'relation "{".".join(statement.name)}" does not exist'
+        error.hint = None  # which speaks of DROP
         raise
 
 
@@ -142,7 +143,7 @@ def _comment(
             if len(name) < 2:
                 raise SqlError("42601", "column name must be qualified")
             item = _relation(name[:-1], context)
-            position = _column_position(item, name[-1])
+            position = _column_position(item, name)
             return _plain(CommentPlan(ObjectKind.TABLE, item.id, None, None, position, text))
         case "schema":
             schema = context.catalog.schema(context.session.database, name)
@@ -177,13 +178,14 @@ def _relation(name: ast.Name, context: StatementContext) -> CatalogItem:
     return item
 
 
-def _column_position(item: CatalogItem, column: str) -> int:
-    """Counted from 1."""
+def _column_position(item: CatalogItem, name: ast.Name) -> int:
+    """Counted from 1; `name` is the column's, qualified."""
+    *relation, column = name
     names = item.desc.names
     if column not in names:
         raise SqlError(
             UNDEFINED_COLUMN,
-            f'column "{column}" of relation "{item.name.item}" does not exist',
+            f'column "{column}" of relation "{".".join(relation)}" does not exist',
         )
     return names.index(column) + 1
 

@@ -30,18 +30,18 @@ class DefinitionParser(SessionParser):
         match word:
             case "table":
                 self.advance()
-                return self._create_table(start, temporary)
+                return self._create_table(temporary)
             case "view":
                 self.advance()
-                return self._create_view(start, temporary, or_replace, False, False)
+                return self._create_view(temporary, or_replace, False, False)
             case "recursive":
                 self.advance()
                 self.expect_word("view")
-                return self._create_view(start, temporary, or_replace, False, True)
+                return self._create_view(temporary, or_replace, False, True)
             case "materialized":
                 self.advance()
                 self.expect_word("view")
-                return self._create_view(start, temporary, or_replace, True, False)
+                return self._create_view(temporary, or_replace, True, False)
             case "database":
                 self.advance()
                 exists = self._if_not_exists()
@@ -81,9 +81,9 @@ class DefinitionParser(SessionParser):
         self.skip_statement()
         return ast.Unsupported(what)
 
-    def _create_table(self, start: int, temporary: bool) -> ast.Statement:
+    def _create_table(self, temporary: bool) -> ast.Statement:
         exists = self._if_not_exists()
-        name = self.qualified_name()
+        name, start = self._positioned_name()
         columns: list[ast.ColumnDefinition] = []
         constraints: list[str] = []
         names: tuple[str, ...] = ()
@@ -257,10 +257,10 @@ class DefinitionParser(SessionParser):
                 self.advance()
 
     def _create_view(
-        self, start: int, temporary: bool, or_replace: bool, materialized: bool, recursive: bool
+        self, temporary: bool, or_replace: bool, materialized: bool, recursive: bool
     ) -> ast.Statement:
         exists = self._if_not_exists()
-        name = self.qualified_name()
+        name, start = self._positioned_name()
         columns = self.name_list() if self.at("(") else ()
         if materialized:
             if self.accept_words("in", "cluster"):

@@ -22,7 +22,7 @@ from sql.alter_planner import ALTER_PLANNERS, CONSTRAINT_NOTICE
 from sql.catalog_view import QualifiedName, SchemaName
 from sql.definition_text import create_table_sql, create_view_sql, qualified_default
 from sql.modification_planner import assign
-from sql.object_names import ITEM_KINDS, check_database, existing_item
+from sql.object_names import ITEM_KINDS, check_database, existing_item, missing_item
 from sql.parse import ParsedStatement
 from sql.pending import Pending
 from sql.plan import (
@@ -137,7 +137,9 @@ def _schema_for(name: ast.Name, pos: int, context: StatementContext) -> SchemaNa
         found = context.catalog.schema(session.database, (wanted,))
         if found is not None and found.database is not None:
             return found
-    raise SqlError(INVALID_SCHEMA_NAME, "no schema has been selected to create in")
+    raise SqlError(
+        INVALID_SCHEMA_NAME, "no schema has been selected to create in", position=pos + 1
+    )
 
 
 def _too_many_parts(name: ast.Name, pos: int) -> SqlError:
@@ -282,9 +284,7 @@ def _create_view(
     name = _new_item_name(statement.name, temporary, statement.pos, context)
     names = [column.name for column in planned.columns]
     if len(statement.columns) > len(names):
-        raise SqlError(
-            INVALID_TABLE_DEFINITION, "CREATE VIEW specifies more column names than columns"
-        )
+        raise SqlError(SYNTAX_ERROR, "CREATE VIEW specifies more column names than columns")
     names[: len(statement.columns)] = statement.columns
     _check_names(names)
     if not names:
@@ -306,6 +306,9 @@ def _create_view(
         temporary,
         statement.or_replace,
         statement.if_not_exists,
+        ()
+        if temporary == statement.temporary
+        else (f'view "{name.item}" will be a temporary view',),
     )
     return _plain(plan)
 
@@ -351,7 +354,7 @@ def _drop_named(statement: ast.Drop, context: StatementContext) -> DropPlan:
         if name in known:
             names.append(name)
         elif statement.if_exists:
-            missing.append(name)
+            missing.append(f'{kind.value} "{name}"')
         else:
             raise SqlError(missing_state, f'{kind.value} "{name}" does not exist')
     return DropPlan(kind, (), (), tuple(names), tuple(missing), statement.cascade)
@@ -365,7 +368,7 @@ def _drop_schemas(statement: ast.Drop, context: StatementContext) -> DropPlan:
         if found is None:
             if not statement.if_exists:
                 raise SqlError(INVALID_SCHEMA_NAME, f'schema "{parts[-1]}" does not exist')
-            missing.append(parts[-1])
+            missing.append(f'schema "{parts[-1]}"')
         elif found.database is None:
             raise SqlError(
                 "2BP01",
@@ -383,7 +386,7 @@ def _drop_items(statement: ast.Drop, context: StatementContext) -> DropPlan:
     for parts, _pos in statement.names:
         item = existing_item(parts, kind, item_kind, statement.if_exists, context)
         if item is None:
-            missing.append(parts[-1])
+            missing.append(missing_item(parts, kind, context))
         elif item.id not in ids:
             ids.append(item.id)
     return DropPlan(kind, tuple(ids), (), (), tuple(missing), statement.cascade)

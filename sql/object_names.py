@@ -20,6 +20,11 @@ ITEM_KINDS: Final = {
     "view": (ObjectKind.VIEW, ItemKind.VIEW),
 }
 
+DROP_HINTS: Final = {
+    ItemKind.VIEW: "Use DROP VIEW to remove a view.",
+    ItemKind.TABLE: "Use DROP TABLE to remove a table.",
+}
+
 
 def existing_item(
     parts: ast.Name,
@@ -33,19 +38,30 @@ def existing_item(
     if item is None:
         if if_exists:
             return None
-        if len(parts) > 1 and context.catalog.schema(session.database, parts[:-1]) is None:
-            raise SqlError(INVALID_SCHEMA_NAME, f'schema "{".".join(parts[:-1])}" does not exist')
-        word = "relation" if kind not in (ObjectKind.TABLE, ObjectKind.VIEW) else kind.value
-        raise SqlError(UNDEFINED_TABLE, f'{word} "{".".join(parts)}" does not exist')
-    if item.kind is not item_kind:
-        hint = {
-            ItemKind.VIEW: "Use DROP VIEW to remove a view.",
-            ItemKind.TABLE: "Use DROP TABLE to remove a table.",
-        }.get(item.kind)
-        raise SqlError(WRONG_OBJECT_TYPE, f'"{item.name.item}" is not a {kind.value}', hint=hint)
+        state = UNDEFINED_TABLE if is_schema_there(parts, context) else INVALID_SCHEMA_NAME
+        raise SqlError(state, f"{missing_item(parts, kind, context)} does not exist")
     if item.is_system:
         raise SqlError("42501", f'permission denied: "{item.name.item}" is a system catalog')
+    if item.kind is not item_kind:
+        raise SqlError(
+            WRONG_OBJECT_TYPE,
+            f'"{item.name.item}" is not a {kind.value}',
+            hint=DROP_HINTS.get(item.kind),
+        )
     return item
+
+
+def is_schema_there(parts: ast.Name, context: StatementContext) -> bool:
+    """Whether the schema that a relation's name is qualified with exists, if it is."""
+    schema = parts[:-1]
+    return not schema or context.catalog.schema(context.session.database, schema) is not None
+
+
+def missing_item(parts: ast.Name, kind: ObjectKind, context: StatementContext) -> str:
+    """What to call the thing that is missing: the relation, or already its schema."""
+    if is_schema_there(parts, context):
+        return f'{kind.value} "{parts[-1]}"'
+    return f'schema "{".".join(parts[:-1])}"'
 
 
 def check_database(name: str, context: StatementContext) -> None:

@@ -271,7 +271,7 @@ class CreateTablePlan:
     if_not_exists: bool
     as_query: Query | None = None
     with_data: bool = True
-    notices: tuple[str, ...] = ()  # warnings to send
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -283,6 +283,7 @@ class CreateViewPlan:
     is_temporary: bool
     or_replace: bool
     if_not_exists: bool
+    notices: tuple[str, ...] = ()
 
 
 class ObjectKind(StrEnum):
@@ -298,8 +299,9 @@ class ObjectKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class DropPlan:
-    """DROP. `ids` are items; `schemas`, `databases` and `roles` are named. Names that IF EXISTS
-    did not find are in `missing` (each gets a notice). CASCADE is carried out by the catalog."""
+    """DROP. `ids` are items; `schemas`, `databases` and `roles` are named. What IF EXISTS did not
+    find is in `missing`, as `table "t"` (each gets a notice). CASCADE is carried out by the
+    catalog."""
 
     kind: ObjectKind
     ids: tuple[GlobalId, ...]
