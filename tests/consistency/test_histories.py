@@ -14,7 +14,7 @@ from tests.consistency.planted_bugs import PLANTED_BUGS
 from tests.consistency.timestamp_replay import find_replay_anomalies
 
 CLIENTS: Final = 9
-FEWEST_TRANSACTIONS_PER_SECOND: Final = 5
+FEWEST_TRANSACTIONS_PER_SECOND: Final = 2
 ALL_FAULTS: Final = ("kill_replica", "kill_server", "take_over", "lose_requests", "lose_answers")
 FAULT_PAUSE_S: Final = 2.0
 STORE_DELAYS_S: Final = (0.0, 0.003)

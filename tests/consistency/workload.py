@@ -133,7 +133,7 @@ class _Client:
 
     async def run(self, *, is_dropper: bool) -> None:
         kinds = [self._add, self._add, self._append, self._append, self._exclude]
-        kinds += [self._read, self._read, self._read, self._use]
+        kinds += [self._read, self._read, self._read, self._use, self._use]
         if is_dropper:
             kinds = [self._create_and_drop]
         while not self._stop.is_set():
@@ -295,7 +295,7 @@ class _Client:
         table = f"dropped_{next(self._workload.drop_numbers)}"
         await connection.execute(f"CREATE TABLE {table} (a int)")
         self._workload.drop_table = table
-        await asyncio.sleep(self._random.uniform(0.01, 0.1))
+        await asyncio.sleep(self._random.uniform(0.01, 0.05))
         await connection.execute(f"DROP TABLE {table}")
         attempt.uses = (Use(table, is_drop=True),)
         attempt.timestamp = await _last_commit(connection)

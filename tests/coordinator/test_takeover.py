@@ -76,7 +76,7 @@ async def test_nothing_of_the_first_process_lands_after_the_takeover(
         for number in range(WRITERS)
     ]
     clients.append(asyncio.create_task(read_for_ever(first)))
-    await log.wait_for_more(WRITES_BEFORE)
+    await log.progress.wait_for_more(WRITES_BEFORE)
     second = await asyncio.to_thread(start, "second")
     at_once = await read_rows(lambda: second.dsn)
     assert await asyncio.to_thread(first.wait) != 0

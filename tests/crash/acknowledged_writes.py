@@ -16,8 +16,9 @@ from typing import Final
 
 import asyncpg
 
+from tests.crash.progress import RECOVERY_TIMEOUT_S, Progress
+
 TABLE: Final = "numbered"
-RECOVERY_TIMEOUT_S: Final = 60.0
 STATEMENT_TIMEOUT_S: Final = 60.0
 CONNECT_PAUSE_S: Final = 0.02
 ROWS_PER_GROUP: Final = (1, 1, 1, 5)
@@ -40,8 +41,8 @@ class WriteLog:
 
     attempted: list[Group] = field(default_factory=list)
     acknowledged: list[Group] = field(default_factory=list)
+    progress: Progress = field(default_factory=Progress)
     _next_number: int = 1
-    _waiters: dict[asyncio.Event, int] = field(default_factory=dict)
 
     def attempt(self, size: int) -> Group:
         """A group of new numbers."""
@@ -52,19 +53,7 @@ class WriteLog:
 
     def acknowledge(self, group: Group) -> None:
         self.acknowledged.append(group)
-        for event, count in self._waiters.items():
-            if len(self.acknowledged) >= count:
-                event.set()
-
-    async def wait_for_more(self, count: int) -> None:
-        """Until `count` more groups were acknowledged."""
-        event = asyncio.Event()
-        self._waiters[event] = len(self.acknowledged) + count
-        try:
-            async with asyncio.timeout(RECOVERY_TIMEOUT_S):
-                await event.wait()
-        finally:
-            del self._waiters[event]
+        self.progress.advance()
 
     def disagreements(self, promised: Iterable[Group], rows: Counter[int]) -> list[str]:
         """How `rows` break the promises; `promised` was acknowledged before they were read."""

@@ -85,10 +85,10 @@ async def test_acknowledged_rows_survive_kills(server: HeadwaterServer, rounds: 
     ]
     try:
         for victim in victims:
-            await log.wait_for_more(rng.randint(1, MOST_ACKNOWLEDGEMENTS))
+            await log.progress.wait_for_more(rng.randint(1, MOST_ACKNOWLEDGEMENTS))
             await asyncio.to_thread(kill, server, victim)
             await check()
-        await log.wait_for_more(WRITERS)
+        await log.progress.wait_for_more(WRITERS)
     finally:
         for writer in writers:
             writer.cancel()
