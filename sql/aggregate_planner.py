@@ -136,6 +136,12 @@ class AggregatePlanner(SubqueryPlanner):
         """A call with OVER: a column of the relation with that window."""
         windows = self.pending.windows
         if windows is None:
+            if self.place == "aggregate":
+                raise SqlError(
+                    GROUPING_ERROR,
+                    "aggregate function calls cannot contain window function calls",
+                    position=node.pos + 1,
+                )
             nested = self.place == "window"
             raise SqlError(
                 WINDOWING_ERROR,

@@ -9,7 +9,6 @@ from typing import Final
 from core.errors import (
     FEATURE_NOT_SUPPORTED,
     UNDEFINED_COLUMN,
-    WINDOWING_ERROR,
     WRONG_OBJECT_TYPE,
     SqlError,
 )
@@ -57,7 +56,7 @@ class CallPlanner(AggregatePlanner):
         self._refuse_aggregate_syntax(node)
         if FunctionKind.WINDOW in kinds:
             raise SqlError(
-                WINDOWING_ERROR,
+                WRONG_OBJECT_TYPE,
                 f"window function {node.name[-1]} requires an OVER clause",
                 position=node.pos + 1,
             )
@@ -112,6 +111,8 @@ class CallPlanner(AggregatePlanner):
     def _refuse_aggregate_syntax(self, node: ast.FunctionCall) -> None:
         name = node.name[-1]
         if node.is_star:
+            if find(node.name, (), None, node.pos) is None:
+                raise undefined_function(node.name, (), node.pos)
             raise SqlError(
                 WRONG_OBJECT_TYPE,
                 f"{name}(*) specified, but {name} is not an aggregate function",

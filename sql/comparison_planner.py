@@ -65,8 +65,14 @@ class ComparisonPlanner(CallPlanner):
     def _operator(self, node: ast.Operator) -> Scalar:
         right_node = node.right
         if node.left is None:
+            operand = self.plan(right_node)
             return operator_call(
-                self.coercer, node.name, (self.plan(right_node),), node.pos, node.schema
+                self.coercer,
+                node.name,
+                (operand,),
+                node.pos,
+                node.schema,
+                (position(right_node),),
             )
         if isinstance(node.left, ast.RowExpression) and node.name in _COMPARISONS:
             if isinstance(right_node, ast.RowExpression):
@@ -76,9 +82,9 @@ class ComparisonPlanner(CallPlanner):
                     node.name, node.left, right_node.query, node.pos
                 )
         left = self.plan(node.left)
-        return operator_call(
-            self.coercer, node.name, (left, self.plan(right_node)), node.pos, node.schema
-        )
+        right = self.plan(right_node)
+        places = (position(node.left), position(right_node))
+        return operator_call(self.coercer, node.name, (left, right), node.pos, node.schema, places)
 
     def _row_comparison(
         self, operator: str, left: ast.RowExpression, right: ast.RowExpression, pos: int
@@ -95,9 +101,16 @@ class ComparisonPlanner(CallPlanner):
         rights = [self.plan(item) for item in right.items]
         return self.compare_rows(operator, lefts, rights, pos)
 
-    def compare(self, operator: str, left: Scalar, right: Scalar, pos: int) -> Scalar:
-        """One comparison, by operator name."""
-        return operator_call(self.coercer, operator, (left, right), pos)
+    def compare(
+        self,
+        operator: str,
+        left: Scalar,
+        right: Scalar,
+        pos: int,
+        places: Sequence[int | None] = (),
+    ) -> Scalar:
+        """One comparison, by operator name; `places` are the positions of its sides."""
+        return operator_call(self.coercer, operator, (left, right), pos, places=places)
 
     def compare_rows(
         self, operator: str, lefts: Sequence[Scalar], rights: Sequence[Scalar], pos: int
@@ -154,7 +167,8 @@ class ComparisonPlanner(CallPlanner):
         tests = []
         for left_node, right_node in pairs:
             left, right = self.plan(left_node), self.plan(right_node)
-            equal = self.compare("=", left, right, node.pos)
+            places = (position(left_node), position(right_node))
+            equal = self.compare("=", left, right, node.pos, places)
             if isinstance(equal, Call) and len(equal.args) == 2:
                 left, right = equal.args
             tests.append(intrinsics.not_distinct(left, right))
@@ -163,18 +177,21 @@ class ComparisonPlanner(CallPlanner):
 
     def _between(self, node: ast.Between) -> Scalar:
         arg, low, high = self.plan(node.arg), self.plan(node.low), self.plan(node.high)
+        at_arg, at_low, at_high = position(node.arg), position(node.low), position(node.high)
 
-        def within(least: Scalar, most: Scalar) -> Scalar:
+        def within(
+            least: Scalar, at_least: int | None, most: Scalar, at_most: int | None
+        ) -> Scalar:
             return intrinsics.conjunction(
                 [
-                    self.compare(">=", arg, least, node.pos),
-                    self.compare("<=", arg, most, node.pos),
+                    self.compare(">=", arg, least, node.pos, (at_arg, at_least)),
+                    self.compare("<=", arg, most, node.pos, (at_arg, at_most)),
                 ]
             )
 
-        result = within(low, high)
+        result = within(low, at_low, high, at_high)
         if node.symmetric:
-            result = intrinsics.disjunction([result, within(high, low)])
+            result = intrinsics.disjunction([result, within(high, at_high, low, at_low)])
         return intrinsics.negate(result) if node.negated else result
 
     def _in_list(self, node: ast.InList) -> Scalar:
@@ -198,14 +215,17 @@ class ComparisonPlanner(CallPlanner):
         of them agree; otherwise each is compared for itself."""
         arg = self.plan(node.arg)
         items = [self.plan(item) for item in node.items]
+        places = [position(node.arg), *map(position, node.items)]
         if len(items) > 1 and len({item.type.oid for item in items}) > 1:
-            places = [position(node.arg), *map(position, node.items)]
             try:
                 arg, *items = self.coercer.unify([arg, *items], "IN", places)
             except SqlError as error:
                 if error.sqlstate != DATATYPE_MISMATCH:
                     raise
-        return [self.compare(operator, arg, item, node.pos) for item in items]
+        return [
+            self.compare(operator, arg, item, node.pos, (places[0], place))
+            for item, place in zip(items, places[1:], strict=True)
+        ]
 
     def _pattern_match(self, node: ast.PatternMatch) -> Scalar:
         arg, pattern = self.plan(node.arg), self.plan(node.pattern)

@@ -84,8 +84,15 @@ class ExpressionBase:
         """An expression coerced to a type."""
         raise NotImplementedError
 
-    def compare(self, operator: str, left: Scalar, right: Scalar, pos: int) -> Scalar:
-        """One comparison, by operator name."""
+    def compare(
+        self,
+        operator: str,
+        left: Scalar,
+        right: Scalar,
+        pos: int,
+        places: Sequence[int | None] = (),
+    ) -> Scalar:
+        """One comparison, by operator name; `places` are the positions of its sides."""
         raise NotImplementedError
 
     def compare_rows(

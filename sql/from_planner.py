@@ -4,6 +4,7 @@ Each item is planned to a relation and the names it brings. An item that refers 
 (LATERAL, functions) is applied to them, all others are joined.
 """
 
+import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -194,7 +195,10 @@ class FromPlanner(PlannerBase):
             for i, column in enumerate(planned.columns)
         )
         label = name if alias is None or not alias.name else alias.name
-        entry = TableEntry(label, columns, qualifier if alias is None else ())
+        if label == name:
+            entry = TableEntry(label, columns, qualifier if alias is None else ())
+        else:
+            entry = TableEntry(label, columns, hidden_name=name)
         return FromResult(planned.hir, len(columns), columns, (entry,))
 
     def _subquery(self, item: ast.SubqueryReference, sight: _Sight) -> FromResult:
@@ -598,8 +602,7 @@ def _shifted(
         return ScopeColumn(column.name, shift_columns(column.scalar, offset), column.nullable)
 
     tables = tuple(
-        TableEntry(t.alias, tuple(map(move, t.columns)), t.qualifier, t.is_visible)
-        for t in right.tables
+        dataclasses.replace(t, columns=tuple(map(move, t.columns))) for t in right.tables
     )
     return tuple(map(move, right.columns)), tables
 

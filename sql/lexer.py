@@ -283,6 +283,13 @@ def _resolve_escapes(body: str, start: int) -> str:
             raw.append(int(octal, 8) & 0xFF)
         elif hexadecimal is not None:
             raw.append(int(hexadecimal, 16))
+        elif other is not None and other in "uU":
+            raise SqlError(
+                "22025",
+                "invalid Unicode escape",
+                hint="Unicode escapes must be \\uXXXX or \\UXXXXXXXX.",
+                position=start + len("E'") + found.start() + 1,
+            )
         elif other is not None:
             raw += _SIMPLE_ESCAPES.get(other, other).encode()
         else:
@@ -325,9 +332,18 @@ def _code_point(code: int, start: int) -> str:
 def _unicode_escapes(value: str, start: int) -> str:
     def replace(found: re.Match[str]) -> str:
         short, long, backslash = found.groups()
-        return "\\" if backslash else _code_point(int(short or long, 16), start)
+        if backslash:
+            return "\\"
+        if short or long:
+            return _code_point(int(short or long, 16), start)
+        raise SqlError(
+            SYNTAX_ERROR,
+            "invalid Unicode escape",
+            hint="Unicode escapes must be \\XXXX or \\+XXXXXX.",
+            position=start + len("U&'") + found.start() + 1,
+        )
 
-    result = re.sub(r"\\(?:([0-9A-Fa-f]{4})|\+([0-9A-Fa-f]{6})|(\\))", replace, value)
+    result = re.sub(r"\\(?:([0-9A-Fa-f]{4})|\+([0-9A-Fa-f]{6})|(\\)|)", replace, value)
     try:
         return result.encode("utf-16", "surrogatepass").decode("utf-16")
     except UnicodeDecodeError:

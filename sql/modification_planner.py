@@ -63,8 +63,9 @@ class Target:
     def entry(self) -> TableEntry:
         name = self.item.name
         qualifier = tuple(p for p in (name.database, name.schema) if p is not None)
-        is_aliased = self.alias != name.item
-        return TableEntry(self.alias, self.columns(), () if is_aliased else qualifier)
+        if self.alias == name.item:
+            return TableEntry(self.alias, self.columns(), qualifier)
+        return TableEntry(self.alias, self.columns(), hidden_name=name.item)
 
 
 def not_null_columns(item: CatalogItem) -> tuple[tuple[int, str], ...]:
@@ -138,7 +139,7 @@ def plan_insert(
         raise SqlError(FEATURE_NOT_SUPPORTED, "ON CONFLICT is not supported")
     queries = QueryPlanner(context)
     target = target_table(queries, statement.table, statement.pos, "insert into", statement.alias)
-    places = _insert_places(target.item, statement)
+    places = named_columns(target.item, statement.columns)
     if statement.with_ is not None:
         queries.common_tables = dict(queries.common_tables)
         queries.plan_with(statement.with_, Scope())
@@ -152,13 +153,13 @@ def plan_insert(
     return planned_statement(plan, context, desc)
 
 
-def _insert_places(item: CatalogItem, statement: ast.Insert) -> list[int]:
-    """The positions of the columns that the rows give, in order."""
+def named_columns(item: CatalogItem, columns: Sequence[tuple[str, int]]) -> tuple[int, ...]:
+    """The positions of the columns of a list of names, in its order; of all if it is empty."""
     names = item.desc.names
-    if not statement.columns:
-        return list(range(len(names)))
-    places = []
-    for name, pos in statement.columns:
+    if not columns:
+        return tuple(range(len(names)))
+    places: list[int] = []
+    for name, pos in columns:
         if name not in names:
             raise SqlError(
                 UNDEFINED_COLUMN,
@@ -169,11 +170,11 @@ def _insert_places(item: CatalogItem, statement: ast.Insert) -> list[int]:
         if index in places:
             raise SqlError("42701", f'column "{name}" specified more than once', position=pos + 1)
         places.append(index)
-    return places
+    return tuple(places)
 
 
 def _insert_rows(
-    queries: QueryPlanner, target: Target, statement: ast.Insert, places: list[int]
+    queries: QueryPlanner, target: Target, statement: ast.Insert, places: tuple[int, ...]
 ) -> Hir:
     context = queries.context
     columns = target.item.desc.columns
@@ -188,7 +189,7 @@ def _insert_rows(
         or statement.query.with_
     )
     if isinstance(body, ast.Values) and plain:
-        return _insert_values(queries, target, body, places)
+        return _insert_values(queries, target, body, places, statement)
     planned = queries.plan_query(statement.query, Scope(), keep_unknown=True)
     _check_width(len(planned.columns), places, statement, inner_position(statement.query))
     del places[len(planned.columns) :]
@@ -236,7 +237,11 @@ def _check_width(given: int, places: list[int], statement: ast.Insert, pos: int 
 
 
 def _insert_values(
-    queries: QueryPlanner, target: Target, values: ast.Values, places: list[int]
+    queries: QueryPlanner,
+    target: Target,
+    values: ast.Values,
+    places: list[int],
+    statement: ast.Insert,
 ) -> Hir:
     """Rows of VALUES, each cell coerced to its column's type by itself."""
     context = queries.context
@@ -249,14 +254,8 @@ def _insert_values(
                 "VALUES lists must all be the same length",
                 position=position(row[0]),
             )
-    if width > len(places):
-        raise SqlError(
-            SYNTAX_ERROR,
-            "INSERT has more expressions than target columns",
-            position=position(values.rows[0][len(places)]),
-        )
-    if width < len(places) and len(places) != len(columns):
-        raise SqlError(SYNTAX_ERROR, "INSERT has more target columns than expressions")
+    at_surplus = position(values.rows[0][len(places)]) if width > len(places) else None
+    _check_width(width, places, statement, at_surplus)
     del places[width:]
     defaults = [default_of(target.item, i, context) for i in range(len(columns))]
     types = tuple(c.type for c in columns)

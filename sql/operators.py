@@ -1,6 +1,8 @@
 """Operators: which one a symbol and two types mean, and the call of it."""
 
+from collections.abc import Sequence
 from functools import lru_cache
+from itertools import repeat
 from typing import Final
 
 from core.errors import AMBIGUOUS_FUNCTION, UNDEFINED_FUNCTION, SqlError
@@ -20,8 +22,10 @@ def operator_call(
     operands: tuple[Scalar, ...],
     pos: int,
     schema: str | None = None,
+    places: Sequence[int | None] = (),
 ) -> Scalar:
-    """The call of operator `name`. Raises SqlError 42883 or 42725."""
+    """The call of operator `name`. `places` are the operands' positions, for errors about their
+    values. Raises SqlError 42883 or 42725."""
     oids = tuple(operand.type.oid for operand in operands)
     resolved = _resolve(name, oids) if schema in _SYSTEM_SCHEMAS else None
     if resolved is None:
@@ -29,7 +33,10 @@ def operator_call(
             UNDEFINED_FUNCTION,
             f"operator does not exist: {_describe(name, operands)}",
             hint="No operator matches the given name and argument types. "
-            "You might need to add explicit type casts.",
+            "You might need to add explicit type casts."
+            if len(operands) > 1
+            else "No operator matches the given name and argument type. "
+            "You might need to add an explicit type cast.",
             position=pos + 1,
         )
     function, types, returns = resolved
@@ -42,8 +49,12 @@ def operator_call(
             position=pos + 1,
         )
     args = tuple(
-        operand if operand.type.oid == wanted.oid else coercer.coerce(operand, wanted)
-        for operand, wanted in zip(operands, types, strict=True)
+        operand
+        if operand.type.oid == wanted.oid
+        else coercer.coerce(operand, wanted, position=place)
+        for operand, wanted, place in zip(
+            operands, types, places or repeat(None, len(operands)), strict=True
+        )
     )
     return Call(function, args, returns)
 

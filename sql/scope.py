@@ -48,12 +48,14 @@ class ScopeColumn:
 
 @dataclass(frozen=True, slots=True)
 class TableEntry:
-    """A FROM item that column names can be qualified with. `qualifier` is (database, schema)."""
+    """A FROM item that column names can be qualified with. `qualifier` is (database, schema);
+    `hidden_name` is the table's own name where an alias hides it."""
 
     alias: str
     columns: tuple[ScopeColumn, ...]
     qualifier: tuple[str, ...] = ()
     is_visible: bool = True
+    hidden_name: str = ""
 
 
 @dataclass(slots=True)
@@ -190,7 +192,22 @@ class Scope:
                 hint=self._suggestion(name),
                 position=pos + 1,
             )
-        return missing_table(tuple(qualifier), pos)
+        return self._missing_table(tuple(qualifier), pos)
+
+    def _missing_table(self, qualifier: tuple[str, ...], pos: int) -> SqlError:
+        """The error for a qualifier that no FROM item in sight has."""
+        level: Scope | None = self
+        while level is not None:
+            for table in level.tables:
+                if qualifier == (table.hidden_name,):
+                    return SqlError(
+                        UNDEFINED_TABLE,
+                        f'invalid reference to FROM-clause entry for table "{qualifier[-1]}"',
+                        hint=f'Perhaps you meant to reference the table alias "{table.alias}".',
+                        position=pos + 1,
+                    )
+            level = level.parent
+        return missing_table(qualifier, pos)
 
     def _suggestion(self, name: str) -> str | None:
         if len(name) < 3:

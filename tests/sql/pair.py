@@ -1,0 +1,37 @@
+"""Headwater and a real PostgreSQL side by side, with the same tables."""
+
+from dataclasses import dataclass
+
+import psycopg
+
+Row = tuple[object, ...]
+
+
+@dataclass(frozen=True)
+class Failure:
+    """An error as a client sees it. `position` is where in the statement it points to."""
+
+    sqlstate: str | None
+    message: str | None
+    position: str | None
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Connections to both, in autocommit."""
+
+    headwater: psycopg.Connection
+    postgres: psycopg.Connection
+
+
+def answer(connection: psycopg.Connection, query: str) -> list[Row] | Failure:
+    """The rows of a query, sorted, as text; or its error."""
+    try:
+        with connection.cursor() as cursor:
+            rows = cursor.execute(query.encode()).fetchall()
+    except psycopg.Error as error:
+        diagnostics = error.diag
+        return Failure(
+            diagnostics.sqlstate, diagnostics.message_primary, diagnostics.statement_position
+        )
+    return sorted(tuple(map(str, row)) for row in rows)

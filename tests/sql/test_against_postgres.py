@@ -1,0 +1,46 @@
+"""Whole queries and errors, compared with those of a real PostgreSQL."""
+
+import pytest
+from hypothesis import HealthCheck, Phase, given, settings
+
+from tests.sql.errors import WRONG
+from tests.sql.pair import Failure, Pair, answer
+from tests.sql.queries import statements
+
+# Shrinking asks two servers thousands of questions; the query that failed is telling enough.
+PHASES = (Phase.reuse, Phase.generate)
+CHECKS = [HealthCheck.too_slow, HealthCheck.data_too_large, HealthCheck.filter_too_much]
+NOT_SUPPORTED = "0A000"  # FULL JOIN on what PostgreSQL cannot hash or merge
+
+
+def check_rows(pair: Pair, query: str) -> None:
+    """Both give the same rows, or an error with the same SQLSTATE."""
+    expected = answer(pair.postgres, query)
+    got = answer(pair.headwater, query)
+    if isinstance(expected, Failure):
+        assert expected.sqlstate == NOT_SUPPORTED or (
+            isinstance(got, Failure) and got.sqlstate == expected.sqlstate
+        )
+    else:
+        assert got == expected
+
+
+@settings(max_examples=150, deadline=None, phases=PHASES, suppress_health_check=CHECKS)
+@given(query=statements())
+def test_queries_answer_as_postgresql_does(pair: Pair, query: str) -> None:
+    check_rows(pair, query)
+
+
+@pytest.mark.long
+@settings(max_examples=5000, deadline=None, phases=PHASES, suppress_health_check=CHECKS)
+@given(query=statements())
+def test_many_queries_answer_as_postgresql_does(pair: Pair, query: str) -> None:
+    check_rows(pair, query)
+
+
+@pytest.mark.parametrize("statement", WRONG)
+def test_errors_are_postgresqls(pair: Pair, statement: str) -> None:
+    """SQLSTATE, words and position."""
+    expected = answer(pair.postgres, statement)
+    assert isinstance(expected, Failure)
+    assert answer(pair.headwater, statement) == expected
