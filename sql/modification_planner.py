@@ -192,7 +192,7 @@ def _insert_rows(
         return _insert_values(queries, target, body, places, statement)
     planned = queries.plan_query(statement.query, Scope(), keep_unknown=True)
     _check_width(len(planned.columns), places, statement, inner_position(statement.query))
-    del places[len(planned.columns) :]
+    places = places[: len(planned.columns)]
     nodes = _item_positions(statement.query, len(planned.columns))
     scalars: list[Scalar] = [default_of(target.item, i, context) for i in range(len(columns))]
     relation = queries.as_relation(
@@ -223,7 +223,9 @@ def inner_position(query: ast.Query) -> int | None:
     return None
 
 
-def _check_width(given: int, places: list[int], statement: ast.Insert, pos: int | None) -> None:
+def _check_width(
+    given: int, places: tuple[int, ...], statement: ast.Insert, pos: int | None
+) -> None:
     if given > len(places):
         raise SqlError(
             SYNTAX_ERROR, "INSERT has more expressions than target columns", position=pos
@@ -240,7 +242,7 @@ def _insert_values(
     queries: QueryPlanner,
     target: Target,
     values: ast.Values,
-    places: list[int],
+    places: tuple[int, ...],
     statement: ast.Insert,
 ) -> Hir:
     """Rows of VALUES, each cell coerced to its column's type by itself."""
@@ -256,7 +258,7 @@ def _insert_values(
             )
     at_surplus = position(values.rows[0][len(places)]) if width > len(places) else None
     _check_width(width, places, statement, at_surplus)
-    del places[width:]
+    places = places[:width]
     defaults = [default_of(target.item, i, context) for i in range(len(columns))]
     types = tuple(c.type for c in columns)
     rows: list[tuple[Scalar, ...]] = []
