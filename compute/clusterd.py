@@ -86,15 +86,19 @@ async def serve(listen: str, replica: str, watches_stdin: bool) -> None:
 
 async def collect_garbage() -> None:
     """Collect cycles between queries: within one that keeps millions of objects, which are no
-    garbage, looking through them all would hold up everybody. Very little here makes cycles."""
+    garbage, looking through them all would hold up everybody: that waits, and after a while they
+    are passed over for good (their last reference still frees them). Little here makes cycles."""
     postponed = 0
     while True:
         await asyncio.sleep(GC_INTERVAL_S)
-        if gc.get_count()[0] > MAX_YOUNG_OBJECTS and postponed < MAX_POSTPONED:
+        if gc.get_count()[0] <= MAX_YOUNG_OBJECTS:
+            gc.collect(0)
+            postponed = 0
+        elif postponed < MAX_POSTPONED:
             postponed += 1
         else:
+            gc.freeze()
             postponed = 0
-            gc.collect(0)
 
 
 def die_with_parent(parent_pid: int) -> None:
