@@ -114,6 +114,13 @@ class HeadwaterServer:
         """End the process with SIGKILL, as a crash does."""
         self._end(signal.SIGKILL)
 
+    def pause(self) -> None:
+        """Stop the process in its tracks; it knows nothing of it when it goes on."""
+        self._running().send_signal(signal.SIGSTOP)
+
+    def resume(self) -> None:
+        self._running().send_signal(signal.SIGCONT)
+
     def restart(self) -> None:
         """Stop (if it still runs) and start again on the same data directory."""
         if self._process is not None:

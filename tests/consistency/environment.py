@@ -97,6 +97,20 @@ class Environment:
     async def _take_over(self) -> None:
         earlier = self.server
         await self._start()
+        await self._expect_fenced(earlier)
+
+    async def _take_over_while_paused(self) -> None:
+        """The earlier process finds its successor there when it wakes up."""
+        earlier = self.server
+        earlier.pause()
+        try:
+            await self._start()
+        finally:
+            earlier.resume()
+        await self._expect_fenced(earlier)
+
+    @staticmethod
+    async def _expect_fenced(earlier: HeadwaterServer) -> None:
         status = await asyncio.to_thread(earlier.wait)
         assert status != 0, "a fenced server must say by its status that it was fenced"
         assert "took over" in earlier.stderr
