@@ -74,6 +74,7 @@ class LineParser(CopyParser):
         self.options: CopyOptions = work.options
         self.line_number = 0  # of the last record handed over
         self.skips_header = work.options.header
+        self._ends_with_return: bool | None = None  # lines end in CR LF; unknown before the first
 
     def feed(self, data: bytes) -> Iterator[list[Row]]:
         self.buffer += data
@@ -91,8 +92,16 @@ class LineParser(CopyParser):
         block = bytes(self.buffer)
         self.buffer.clear()
         if block:
-            yield from self._block(block if block.endswith((b"\n", b"\r")) else block + b"\n")
+            yield from self._block(self._last_lines(block))
         yield from self.end_of_records()
+
+    def _last_lines(self, block: bytes) -> bytes:
+        """What came after the last newline, with line ends as if there had been one."""
+        if self._ends_with_return is None and b"\r" in block:
+            return block.removesuffix(b"\r").replace(b"\r", b"\n") + b"\n"
+        if self._ends_with_return:
+            return block.removesuffix(b"\r") + b"\r\n"
+        return block + b"\n"
 
     @abstractmethod
     def records(self, lines: list[str]) -> list[tuple[str, int]]:
@@ -114,16 +123,28 @@ class LineParser(CopyParser):
         if "\0" in text:
             place = block.index(b"\0")
             raise self._bad_bytes(block, place, place + 1)
-        if text.find("\r") >= 0 and "\n" not in text:
-            text = text.replace("\r", "\n")
         lines = text.split("\n")
         lines.pop()
-        if lines and lines[0].endswith("\r"):
-            lines = [line.removesuffix("\r") for line in lines]
         for start in range(0, len(lines), STEP_RECORDS):
             if self.is_ended:
                 return
             yield self._rows(lines[start : start + STEP_RECORDS])
+
+    def without_returns(self, texts: list[str]) -> list[str]:
+        """Lines, or records, without the carriage returns of their ends. Raises 22P04 when not
+        all end as the first of the input does."""
+        if self._ends_with_return is None and texts:
+            self._ends_with_return = texts[0].endswith("\r")
+        if not self._ends_with_return:
+            return texts
+        if not all(text.endswith("\r") for text in texts):
+            raise SqlError(
+                BAD_COPY_FILE_FORMAT,
+                "literal newline found in data",
+                hint='Use "\\n" to represent newline.',
+                context=f"COPY {self.maker.table.name}, line {self.line_number + 1}",
+            )
+        return [text[:-1] for text in texts]
 
     def _rows(self, lines: list[str]) -> list[Row]:
         found = self.records(lines)
@@ -160,6 +181,7 @@ class TextParser(LineParser):
         self._continued: list[str] = []  # lines that end in an escaped line end
 
     def records(self, lines: list[str]) -> list[tuple[str, int]]:
+        lines = self.without_returns(lines)
         if not self._continued and not any(line.endswith("\\") for line in lines):
             if "\\." in lines:
                 self.is_ended = True
@@ -182,6 +204,7 @@ class TextParser(LineParser):
         if self._continued:
             self._continued[-1] = self._continued[-1][:-1]
             text, self._continued = "\n".join(self._continued), []
+            self._ends_with_return = False  # these lines have lost theirs
             yield self._rows(text.split("\n"))
 
     def fields(self, texts: list[str]) -> list[Record]:
@@ -245,13 +268,17 @@ class CsvParser(LineParser):
 
     def records(self, lines: list[str]) -> list[tuple[str, int]]:
         quote = self.options.quote
-        if not self._open and "\\." in lines:
-            self.is_ended = True
-            del lines[lines.index("\\.") :]
         if not self._open and not any(quote in line for line in lines):
+            lines = self.without_returns(lines)
+            if "\\." in lines:
+                self.is_ended = True
+                del lines[lines.index("\\.") :]
             return [(line, 1) for line in lines]
         found = []
         for line in lines:
+            if not self._open and line.removesuffix("\r") == "\\.":
+                self.is_ended = True
+                break
             self._open.append(line)
             if self._is_inside(line, len(self._open) > 1):
                 if sum(map(len, self._open)) > MAX_RECORD_BYTES:
@@ -260,7 +287,8 @@ class CsvParser(LineParser):
                 continue
             found.append(("\n".join(self._open), len(self._open)))
             self._open = []
-        return found
+        texts = self.without_returns([text for text, _ in found])
+        return [(text, count) for text, (_, count) in zip(texts, found, strict=True)]
 
     def _is_inside(self, line: str, was_inside: bool) -> bool:
         """Whether the line ends inside quotes."""
