@@ -16,6 +16,7 @@ from catalog.operations import (
     RenameSchema,
 )
 from catalog.rewrite import Parts, rewrite_names
+from catalog.state import ItemEntry
 from catalog.transaction import (
     Transaction,
     database_missing,
@@ -33,11 +34,8 @@ from sql.definition_text import create_table_sql
 
 def rename_item(transaction: Transaction, operation: RenameItem) -> OperationResult:
     catalog = transaction.catalog
-    entry = catalog.items.get(operation.id)
-    if entry is None:
-        raise CatalogChangedError(f"item {operation.id} is gone")
+    entry = _renamable(transaction, operation.id)
     record = entry.record
-    refuse_system(record.name, record.is_system)
     schema = catalog.schemas[record.schema_id]
     if transaction.found_in(schema, record.temporary_connection, operation.new_name) is not None:
         raise relation_exists(operation.new_name)
@@ -56,11 +54,8 @@ def rename_column(transaction: Transaction, operation: RenameColumn) -> Operatio
     """Definitions that name the table are not rewritten: text alone does not tell whether a name
     in them is the column's."""
     catalog = transaction.catalog
-    entry = catalog.items.get(operation.id)
-    if entry is None:
-        raise CatalogChangedError(f"item {operation.id} is gone")
+    entry = _renamable(transaction, operation.id)
     record = entry.record
-    refuse_system(record.name, record.is_system)
     names = record.desc.names
     if operation.column not in names:
         raise CatalogChangedError(f"column {operation.column} is gone")
@@ -97,6 +92,14 @@ def rename_column(transaction: Transaction, operation: RenameColumn) -> Operatio
         "alter", str(record.kind), id=record.id, old=operation.column, new=operation.new_name
     )
     return OperationResult(record.id)
+
+
+def _renamable(transaction: Transaction, id: GlobalId) -> ItemEntry:
+    entry = transaction.catalog.items.get(id)
+    if entry is None:
+        raise CatalogChangedError(f"item {id} is gone")
+    refuse_system(entry.record.name, entry.record.is_system)
+    return entry
 
 
 def rename_schema(transaction: Transaction, operation: RenameSchema) -> OperationResult:

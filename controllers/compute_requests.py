@@ -109,6 +109,16 @@ class Request:
             self.owner.send_to(replica, Cancel(self.id))
         self.fail(error)
 
+    async def _until_over(self) -> None:
+        """Raises the error that the request ended with. Cancelling the wait cancels the request."""
+        try:
+            while not self.is_over:
+                await self._wait()
+        finally:
+            self.cancel()
+        if self.error is not None:
+            raise self.error
+
     def _finish(self) -> None:
         self.is_over = True
         self.owner.forget(self)
@@ -225,13 +235,7 @@ class StageInFlight(Request):
 
     async def result(self) -> Staged:
         """The staged batch. Raises SqlError. Cancelling the wait cancels the request."""
-        try:
-            while not self.is_over:
-                await self._wait()
-        finally:
-            self.cancel()
-        if self.error is not None:
-            raise self.error
+        await self._until_over()
         assert self._staged is not None
         return self._staged
 
@@ -285,13 +289,7 @@ class CopyInFlight(Request):
         self._raise_if_over()
         self._has_input = True
         self.owner.send_to(self.replicas[0], CopyEnd(self.id))
-        try:
-            while not self.is_over:
-                await self._wait()
-        finally:
-            self.cancel()
-        if self.error is not None:
-            raise self.error
+        await self._until_over()
         assert self._staged is not None
         return self._staged
 

@@ -12,12 +12,13 @@ storage failure whose outcome is unknown never gets here unsettled (`persist.txn
 import asyncio
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import Final, Protocol
 
 import structlog
 
+from catalog import boot
 from catalog.operations import CatalogChangedError as CatalogChangedError
 from catalog.operations import OperationResult, TransactionContext
 from catalog.state import Catalog
@@ -41,7 +42,6 @@ from core.clock import Clock
 from core.errors import DeterminateError, FencedError, IndeterminateError, SqlError
 from core.ids import ShardId, Timestamp
 from persist.batches import Batch
-from persist.txns_state import TxnWrite
 
 VALIDATION_SLICE_S: Final = 0.002
 TICK_S: Final = 1.0
@@ -51,21 +51,8 @@ IO_ERROR: Final = "58030"
 _log = structlog.get_logger("headwater.committer")
 
 
-class CommitLog(Protocol):
+class CommitLog(boot.CommitLog, Protocol):
     """What the committer needs of `persist.txn_wal.TxnsWriter`."""
-
-    @property
-    def upper(self) -> Timestamp: ...
-
-    async def commit(
-        self,
-        writes: Sequence[TxnWrite],
-        *,
-        register: Sequence[ShardId] = (),
-        forget: Sequence[ShardId] = (),
-        is_catalog_change: bool = False,
-        not_before: Timestamp = ...,
-    ) -> Timestamp: ...
 
     def discard(self, batches: Iterable[Batch]) -> None: ...
 

@@ -266,11 +266,8 @@ def _rounded(units: int, divisor: int = 1) -> float:
         raise_float_overflow()
 
 
-class FloatSum(BaseAggregate):
-    """sum of float8 or, `is_single`, of float4."""
-
-    def __init__(self, *, is_single: bool) -> None:
-        self._is_single = is_single
+class _FloatAggregate(BaseAggregate):
+    """What is a function of the exact totals of floats."""
 
     def start(self) -> _FloatTotals:
         return _FloatTotals()
@@ -279,6 +276,17 @@ class FloatSum(BaseAggregate):
         if args[0] is not None:
             state.add(args[0], diff)
         return state
+
+    def extend(self, state: _FloatTotals, columns: Sequence[Sequence[Datum]]) -> _FloatTotals:
+        state.extend(columns[0])
+        return state
+
+
+class FloatSum(_FloatAggregate):
+    """sum of float8 or, `is_single`, of float4."""
+
+    def __init__(self, *, is_single: bool) -> None:
+        self._is_single = is_single
 
     def finish(self, state: _FloatTotals) -> float | None:
         if state.count == 0:
@@ -296,10 +304,6 @@ class FloatSum(BaseAggregate):
             return self._exactly(column)
         return self._fit(total) if math.isfinite(total) else self._exactly(column)
 
-    def extend(self, state: _FloatTotals, columns: Sequence[Sequence[Datum]]) -> _FloatTotals:
-        state.extend(columns[0])
-        return state
-
     def _exactly(self, values: Sequence[float]) -> float | None:
         state = self.start()
         for value in values:
@@ -310,16 +314,8 @@ class FloatSum(BaseAggregate):
         return floats.single_result(total) if self._is_single else total
 
 
-class FloatAverage(BaseAggregate):
+class FloatAverage(_FloatAggregate):
     """avg of floats: the exact sum divided exactly and rounded once."""
-
-    def start(self) -> _FloatTotals:
-        return _FloatTotals()
-
-    def add(self, state: _FloatTotals, args: tuple[Datum, ...], diff: int) -> _FloatTotals:
-        if args[0] is not None:
-            state.add(args[0], diff)
-        return state
 
     def finish(self, state: _FloatTotals) -> float | None:
         if state.count == 0:
@@ -329,10 +325,6 @@ class FloatAverage(BaseAggregate):
 
     def bulk(self, columns: Sequence[Sequence[Datum]]) -> float | None:
         return self.finish(self.extend(self.start(), columns))
-
-    def extend(self, state: _FloatTotals, columns: Sequence[Sequence[Datum]]) -> _FloatTotals:
-        state.extend(columns[0])
-        return state
 
 
 class IntervalSum(BaseAggregate):

@@ -12,9 +12,9 @@ from core.errors import (
 )
 from expr.scalar import Scalar
 from sql import syntax as ast
-from sql.catalog_view import CatalogItem, ItemKind
+from sql.catalog_view import ItemKind
 from sql.hir import Project
-from sql.modification_planner import default_of, not_null_columns, target_table
+from sql.modification_planner import default_of, named_columns, not_null_columns, target_table
 from sql.parse import ParsedStatement
 from sql.plan import CopyFormat, CopyFromPlan, CopyOptions, CopyToPlan, PlannedStatement
 from sql.query_planner import QueryPlanner
@@ -47,7 +47,7 @@ def _copy_from(statement: ast.Copy, context: StatementContext) -> PlannedStateme
     assert statement.table is not None
     queries = QueryPlanner(context)
     item = target_table(queries, statement.table, statement.pos, "copy to").item
-    columns = _columns(item, statement.columns)
+    columns = named_columns(item, statement.columns)
     options = copy_options(statement.options, item.desc.names, columns, is_from=True)
     fill: list[Scalar | None] = []
     for index in range(len(item.desc.columns)):
@@ -80,32 +80,13 @@ def _copy_to(statement: ast.Copy, context: StatementContext) -> PlannedStatement
                 hint="Try the COPY (SELECT ...) TO variant.",
             )
         names = item.desc.names
-        columns = _columns(item, statement.columns)
+        columns = named_columns(item, statement.columns)
         planned = queries.item_relation(item)
         query = relation_query(
             Project(planned.hir, columns), [planned.columns[i] for i in columns], context
         )
     options = copy_options(statement.options, names, columns, is_from=False)
     return planned_statement(CopyToPlan(query, options), context)
-
-
-def _columns(item: CatalogItem, columns: tuple[tuple[str, int], ...]) -> tuple[int, ...]:
-    names = item.desc.names
-    if not columns:
-        return tuple(range(len(names)))
-    places: list[int] = []
-    for name, pos in columns:
-        if name not in names:
-            raise SqlError(
-                UNDEFINED_COLUMN,
-                f'column "{name}" of relation "{item.name.item}" does not exist',
-                position=pos + 1,
-            )
-        index = names.index(name)
-        if index in places:
-            raise SqlError("42701", f'column "{name}" specified more than once', position=pos + 1)
-        places.append(index)
-    return tuple(places)
 
 
 def copy_options(

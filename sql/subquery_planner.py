@@ -195,15 +195,7 @@ class SubqueryPlanner(ExpressionBase):
     ) -> Scalar:
         """`(a, b) = (query)`."""
         lefts = [self.plan(item) for item in left.items]
-        planned, boundary = self._inner(query)
-        if len(planned.columns) != len(lefts):
-            few = len(planned.columns) < len(lefts)
-            raise SqlError(
-                SYNTAX_ERROR,
-                f"subquery has too {'few' if few else 'many'} columns",
-                position=pos + 1,
-            )
-        sub = self.queries.as_relation(planned)
+        sub, boundary = self._checked(query, lefts, pos)
         test = intrinsics.conjunction(
             [self.compare_rows(operator, self._captured(lefts, boundary), _columns(sub), pos)]
         )
