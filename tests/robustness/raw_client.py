@@ -1,5 +1,6 @@
 """A client that says whatever bytes a test wants, and understands only the framing of answers."""
 
+import select
 import socket
 import struct
 from pathlib import Path
@@ -134,6 +135,10 @@ class RawClient:
             self._socket.shutdown(socket.SHUT_WR)
         except OSError:
             return
+
+    def has_input(self, timeout_s: float) -> bool:
+        """Whether there is something to receive, or the end; waits for it that long."""
+        return bool(self._buffer) or bool(select.select([self._socket], [], [], timeout_s)[0])
 
     def receive(self) -> Message | None:
         """The next message; None when the server has closed the connection."""
