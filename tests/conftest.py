@@ -9,12 +9,18 @@ from contextlib import contextmanager
 from typing import Final
 from urllib.parse import urlsplit
 
+import hypothesis
 import psycopg
 import pytest
 
 from headwater.embedded_postgres import EmbeddedPostgres
 from tests.debian_postgres import debian_postgres
 from tests.running_server import HeadwaterServer
+
+# Whether a change lands does not depend on chance: there, each test always draws the same examples.
+hypothesis.settings.register_profile("same-examples", derandomize=True, print_blob=True)
+if os.environ.get("CI"):
+    hypothesis.settings.load_profile("same-examples")
 
 START_TIMEOUT_S: Final = 60.0
 _DATABASE_NUMBERS: Final = itertools.count(1)

@@ -90,6 +90,19 @@ def test_every_option_is_documented() -> None:
     assert {option for option in options if f"`{option}" not in text} == set()
 
 
+def test_the_lock_files_have_every_dependency() -> None:
+    document = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())
+    groups = document["dependency-groups"]
+    for requirements, lock in (
+        (document["project"]["dependencies"], "requirements.lock"),
+        (groups["dev"], "requirements-dev.lock"),
+        (groups["data"], "requirements-data.lock"),
+    ):
+        text = (REPOSITORY / lock).read_text()
+        locked = set(re.findall(r"^([a-z0-9-]+)==", text, re.MULTILINE))
+        assert {re.split(r"[^a-z0-9-]", requirement)[0] for requirement in requirements} <= locked
+
+
 def test_the_lock_files_pin_hashes_and_name_no_registry() -> None:
     for path in REPOSITORY.glob("requirements*.lock"):
         text = path.read_text()
