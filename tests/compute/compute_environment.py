@@ -47,10 +47,18 @@ class Table:
 class ComputeEnvironment:
     """Commits rows and asks the replicas for them."""
 
-    def __init__(self, writer: TxnsWriter, clusters: ComputeClusters) -> None:
+    def __init__(
+        self, writer: TxnsWriter, clusters: ComputeClusters, orchestrator: ProcessOrchestrator
+    ) -> None:
         self.writer = writer
         self.clusters = clusters
+        self._orchestrator = orchestrator
         self._table_count = 0
+
+    @property
+    def replica_pid(self) -> int:
+        """The process of the one replica, which runs."""
+        return self._orchestrator.pids()[f"{CLUSTER}-r1"]
 
     async def create_table(self, *types: SqlType) -> Table:
         self._table_count += 1
@@ -109,13 +117,14 @@ async def compute_environment(url: str, data_dir: Path) -> AsyncIterator[Compute
     config = InstanceConfig(
         claim.fence.environment, Epoch(claim.fence.epoch), url, "postgres:", claim.txns_shard
     )
-    clusters = ComputeClusters(ProcessOrchestrator(data_dir), config)
+    orchestrator = ProcessOrchestrator(data_dir)
+    clusters = ComputeClusters(orchestrator, config)
     writer.add_listener(lambda push, _: clusters.push(push))
     try:
         await writer.commit([])
         await clusters.ensure_cluster(CLUSTER, ("r1",))
         await clusters.wait_ready(20)
-        yield ComputeEnvironment(writer, clusters)
+        yield ComputeEnvironment(writer, clusters, orchestrator)
     finally:
         await clusters.close()
         await pool.close()
