@@ -5,9 +5,10 @@ from collections.abc import Callable, Sequence
 from functools import reduce
 from typing import Any
 
+from core.errors import SqlError
 from core.rows import Array, Datum
 from expr.aggregates import BaseAggregate
-from expr.array_values import EMPTY, build_array, one_dimensional
+from expr.array_values import EMPTY, check_dimensions, one_dimensional
 from expr.json_values import dump_jsonb, quote_json
 
 Multiset = dict[Any, list[Any]]  # key -> [datum, multiplicity]
@@ -170,8 +171,21 @@ class Collect(BaseAggregate):
 def collect_array(*, nested: bool) -> Collect:
     """array_agg of elements or, `nested`, of arrays."""
     if nested:
-        return Collect(lambda rows: build_array([row[0] for row in rows], nested=True))
+        return Collect(_collect_arrays)
     return Collect(lambda rows: one_dimensional([row[0] for row in rows]))
+
+
+def _collect_arrays(rows: list[tuple[Datum, ...]]) -> Array[Datum]:
+    arrays = [row[0] for row in rows]
+    if None in arrays:
+        raise SqlError("22004", "cannot accumulate null arrays")
+    if not all(array.dimensions for array in arrays):
+        raise SqlError("2202E", "cannot accumulate empty arrays")
+    if len({tuple(length for length, _ in array.dimensions) for array in arrays}) > 1:
+        raise SqlError("2202E", "cannot accumulate arrays of different dimensionality")
+    check_dimensions(len(arrays[0].dimensions) + 1)
+    elements = tuple(item for array in arrays for item in array.elements)
+    return Array(((len(arrays), 1), *arrays[0].dimensions), elements)
 
 
 def collect_string(rows: list[tuple[Datum, ...]]) -> Datum:
@@ -189,9 +203,17 @@ def collect_jsonb(convert: Callable[[Datum], Any]) -> Collect:
     return Collect(lambda rows: dump_jsonb([convert(row[0]) for row in rows]))
 
 
-def collect_json(convert: Callable[[Datum], str]) -> Collect:
-    """json_agg; `convert` gives a value's JSON text."""
-    return Collect(lambda rows: f"[{', '.join(convert(row[0]) for row in rows)}]")
+def collect_json(convert: Callable[[Datum], str], *, breaks_lines: bool) -> Collect:
+    """json_agg; `convert` gives a value's JSON text. Arrays and records start lines of their own."""
+    structured = ", \n " if breaks_lines else ", "
+
+    def collect(rows: list[tuple[Datum, ...]]) -> str:
+        parts = []
+        for (value,) in rows:
+            parts += [", " if value is None else structured, convert(value)]
+        return f"[{''.join(parts[1:])}]"
+
+    return Collect(collect)
 
 
 def collect_jsonb_object(key: Callable[[Datum], str], convert: Callable[[Datum], Any]) -> Collect:

@@ -9,6 +9,7 @@ import expr.functions.comparison
 import expr.functions.datetimes
 import expr.functions.derived
 import expr.functions.format_function
+import expr.functions.formatting
 import expr.functions.identifiers
 import expr.functions.interval_arithmetic
 import expr.functions.json_access

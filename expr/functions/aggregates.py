@@ -5,6 +5,7 @@ from collections.abc import Callable
 from fractions import Fraction
 from typing import Any, Final
 
+from core.sql_types import RECORD
 from expr import aggregate_sets as sets
 from expr import aggregate_sums as sums
 from expr.aggregates import AggregateFunction
@@ -88,7 +89,10 @@ def _define_json() -> None:
     )
     _aggregate(
         *("json_agg(anyelement)", "json"),
-        lambda site: sets.collect_json(to_json_text(site.args[0], site.context)),
+        lambda site: sets.collect_json(
+            to_json_text(site.args[0], site.context),
+            breaks_lines=site.args[0].element is not None or site.args[0] == RECORD,
+        ),
     )
     _aggregate(
         *("jsonb_object_agg(any,any)", "jsonb"),

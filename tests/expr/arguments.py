@@ -112,7 +112,22 @@ _FORMATS: Final = st.sampled_from(
     )
 )
 _NORMAL_FORMS: Final = st.sampled_from(("NFC", "NFD", "NFKC", "NFKD", "nfc", "x"))
-_NUMBER_FORMATS: Final = st.sampled_from(
+_NUMBER_KEYWORDS: Final = (
+    *("9", "99", "999", "0", "00", "9", "0", ".", "D", ",", "G", "FM", "S", "MI", "PL", "SG", "PR"),
+    *("V", "B", "L", "th", "TH", "EEEE", "RN", " ", "x", '"q"'),
+)
+_TIME_KEYWORDS: Final = (
+    *("YYYY", "YY", "Y,YYY", "MM", "Mon", "MONTH", "DD", "ddth", "DDD", "HH24", "HH12", "HH", "MI"),
+    *("SS", "MS", "US", "FF2", "AM", "p.m.", "Day", "dy", "D", "ID", "IYYY", "IW", "WW", "W", "Q"),
+    *("CC", "BC", "J", "RM", "FM", "FM", "TH", "TZH", "OF", "-", "/", " ", ":", '"T"', "x", "\\"),
+)
+
+
+def _made_of(keywords: tuple[str, ...]) -> Texts:
+    return st.lists(st.sampled_from(keywords), min_size=1, max_size=6).map("".join)
+
+
+_NUMBER_FORMATS: Final = _made_of(_NUMBER_KEYWORDS) | st.sampled_from(
     (
         *(
             "999",
@@ -130,7 +145,7 @@ _NUMBER_FORMATS: Final = st.sampled_from(
         *("S9,999.99", "999S", "MI999", "999SG", "9999999999999999999999.99", "FMS0.99", "0", "9"),
     )
 )
-_TIME_FORMATS: Final = st.sampled_from(
+_TIME_FORMATS: Final = _made_of(_TIME_KEYWORDS) | st.sampled_from(
     (
         *("YYYY-MM-DD HH24:MI:SS", "YYYY-MM-DD", "HH12:MI:SS AM", "Day, DD Month YYYY", "DY Dy dy"),
         *(

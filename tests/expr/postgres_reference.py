@@ -66,7 +66,7 @@ class PostgresReference:
     """One session of the reference database."""
 
     def __init__(self, connection: "psycopg.Connection[tuple[object, ...]]") -> None:
-        self._connection = connection
+        self.connection = connection
         connection.execute(_ATTEMPT)
         self.set("statement_timeout", f"{_TIMEOUT_S}s")
         self.set("TimeZone", "UTC")
@@ -78,13 +78,13 @@ class PostgresReference:
 
     def set(self, name: str, value: str) -> None:
         """Change a setting of the session."""
-        self._connection.execute("SELECT set_config(%s, %s, false)", (name, value))
+        self.connection.execute("SELECT set_config(%s, %s, false)", (name, value))
 
     def evaluate(self, expressions: Sequence[tuple[str, SqlType]]) -> list[Outcome]:
         """The outcome of each SQL expression, which is expected to be of that type."""
         texts = [text for text, _ in expressions]
         senders = [self._senders[sql_type.oid] for _, sql_type in expressions]
-        cursor = self._connection.execute(
+        cursor = self.connection.execute(
             "SELECT pg_temp.attempt(e, s)"
             " FROM unnest(%s::text[], %s::text[]) WITH ORDINALITY AS u(e, s, i) ORDER BY i",
             (texts, senders),
@@ -97,7 +97,7 @@ class PostgresReference:
 
     def query(self, text: str) -> list[tuple[object, ...]]:
         """The rows of a query."""
-        return self._connection.execute(text.encode()).fetchall()
+        return self.connection.execute(text.encode()).fetchall()
 
 
 @contextmanager

@@ -1,0 +1,53 @@
+"""to_char, to_date, to_timestamp and to_number: values in and out of templates."""
+
+from functools import partial
+
+from core.rows import Interval
+from expr.functions.arithmetic import check_integer
+from expr.functions.casts import is_finite_time
+from expr.intervals import is_infinite
+from expr.moment_to_char import format_moment, moment_of_interval, moment_of_timestamp
+from expr.number_to_char import float_to_char, integer_to_char, numeric_to_char
+from expr.registry import define
+from expr.scalar import EvaluationContext
+from expr.timezones import abbreviation_at, offset_at, to_local, zone_named
+
+
+def _timestamp_to_char(value: int, template: str) -> str | None:
+    if not template or not is_finite_time(value):
+        return None
+    return format_moment(moment_of_timestamp(value), template)
+
+
+def _timestamptz_to_char(context: EvaluationContext, value: int, template: str) -> str | None:
+    if not template or not is_finite_time(value):
+        return None
+    zone = zone_named(context.time_zone)
+    moment = moment_of_timestamp(
+        to_local(zone, value), offset_at(zone, value), abbreviation_at(zone, value)
+    )
+    return format_moment(moment, template)
+
+
+def _interval_to_char(value: Interval, template: str) -> str | None:
+    if not template or is_infinite(value):
+        return None
+    return format_moment(moment_of_interval(*value), template)
+
+
+def _integer_to_char(type_name: str, value: int, template: str) -> str:
+    return integer_to_char(partial(check_integer, type_name=type_name), value, template)
+
+
+def _define_all() -> None:
+    define("to_char(timestamp,text)", "text", _timestamp_to_char)
+    define("to_char(timestamptz,text)", "text", _timestamptz_to_char, needs_context=True)
+    define("to_char(interval,text)", "text", _interval_to_char)
+    for name in ("int4", "int8"):
+        define(f"to_char({name},text)", "text", partial(_integer_to_char, name))
+    define("to_char(numeric,text)", "text", numeric_to_char)
+    define("to_char(float4,text)", "text", partial(float_to_char, precision=6))
+    define("to_char(float8,text)", "text", partial(float_to_char, precision=15))
+
+
+_define_all()
