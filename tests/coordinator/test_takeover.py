@@ -87,6 +87,7 @@ async def test_nothing_of_the_first_process_lands_after_the_takeover(
     assert log.disagreements(log.acknowledged, at_once) == []
 
 
+@pytest.mark.parametrize("metadata_url", ["fresh_database_url"], indirect=True)
 async def test_an_idle_first_process_notices(start: Callable[[str], HeadwaterServer]) -> None:
     first = await asyncio.to_thread(start, "first")
     connection = await connect(lambda: first.dsn)
