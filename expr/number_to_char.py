@@ -18,6 +18,8 @@ _ROMAN: Final = (
     *((40, "XL"), (10, "X"), (9, "IX"), (5, "V"), (4, "IV"), (1, "I")),
 )
 MAX_SHIFT: Final = 400
+# A place after the number's last digit ends the text, as it does in PostgreSQL.
+_END: Final = "\0"
 
 
 def roman(value: int) -> str:
@@ -31,12 +33,17 @@ def roman(value: int) -> str:
     return text
 
 
-def integer_to_char(check: Callable[[int], int], value: int, template: str) -> str:
-    """to_char of an integer; `check` is its type's range check, for digits after V."""
+def integer_to_char(
+    check: Callable[[int], int], value: int, template: str, *, is_exact: bool
+) -> str:
+    """to_char of an integer; `check` is its type's range check, for digits after V. Those that a
+    float8 holds exactly go through one where an exponent is written."""
     parts, picture = parse_number_template(template)
     if picture.is_roman:
         return _layout(parts, picture, roman(value), "+", 0)
     if picture.is_scientific:
+        if is_exact:
+            return _float_scientific(float(value), picture.after)
         return _scientific(Decimal(value), picture.after)
     if picture.is_shifted:
         if picture.shift > MAX_SHIFT:
@@ -74,8 +81,7 @@ def float_to_char(value: float, template: str, *, precision: int) -> str:
     if picture.is_scientific:
         if not math.isfinite(value):
             return _no_digits(picture)
-        text = f"{value:.{picture.after}e}"
-        return text if text[0] == "-" else f" {text}"
+        return _float_scientific(value, picture.after)
     if picture.is_shifted:
         value *= 10.0 ** min(picture.shift, 308)
     after = picture.after
@@ -89,11 +95,17 @@ def float_to_char(value: float, template: str, *, precision: int) -> str:
 
 
 def _scientific(value: Decimal, digits: int) -> str:
-    """`d.ddde+dd`, with a blank for a sign."""
-    digits = min(digits, numeric.MAX_SCALE)
-    text = f"{numeric.EXACT.plus(value):.{digits}e}" if value else f"{0:.{digits}e}"
-    mantissa, _, exponent = text.partition("e")
-    text = f"{mantissa}e{exponent[0]}{exponent[1:].rjust(2, '0')}"
+    """`d.ddde+dd`, with a blank for a sign. As in PostgreSQL the exponent is that of the number
+    before it is rounded: 9.99 to one digit is `10.0e+00`."""
+    exponent = value.adjusted() if value else 0
+    scaled = numeric.EXACT.scaleb(value, -exponent)
+    mantissa = numeric.format_numeric(numeric.round_to(scaled, min(digits, numeric.MAX_SCALE)))
+    text = f"{mantissa}e{'-' if exponent < 0 else '+'}{abs(exponent):02d}"
+    return text if text[0] == "-" else f" {text}"
+
+
+def _float_scientific(value: float, digits: int) -> str:
+    text = f"{value:.{digits}e}"
     return text if text[0] == "-" else f" {text}"
 
 
@@ -184,7 +196,7 @@ class _Layout:
                 self._keyword(part)
             else:
                 self.output.append(part.text)
-        return "".join(self.output)
+        return "".join(self.output).partition(_END)[0]
 
     def _keyword(self, part: NumberPart) -> None:
         is_filled = self.picture.is_filled
@@ -278,8 +290,8 @@ class _Layout:
                 self.output.append(" ")
             elif self._shows_point_last():
                 self.output.append("0")
-        elif digit:
-            self.output.append(digit)
+        else:
+            self.output.append(digit or _END)
             self.has_digit = True
         if digit:
             self.next += 1

@@ -36,7 +36,8 @@ def _interval_to_char(value: Interval, template: str) -> str | None:
 
 
 def _integer_to_char(type_name: str, value: int, template: str) -> str:
-    return integer_to_char(partial(check_integer, type_name=type_name), value, template)
+    check = partial(check_integer, type_name=type_name)
+    return integer_to_char(check, value, template, is_exact=type_name == "int4")
 
 
 def _define_all() -> None:
