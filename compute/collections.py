@@ -46,9 +46,10 @@ Commit = tuple[Timestamp, list[Batch]]
 
 class _Resident:
     """A collection in memory. `table` is None until it is loaded; `pending` are commits that are
-    not yet in it; `changed` is replaced and resolved whenever either changes."""
+    not yet in it; `changed` is replaced and resolved whenever either changes; `waiting` reads stand
+    for holds that they will take."""
 
-    __slots__ = ("changed", "error", "pending", "table", "task")
+    __slots__ = ("changed", "error", "pending", "table", "task", "waiting")
 
     def __init__(self, changed: asyncio.Future[None]) -> None:
         self.table: Table | None = None
@@ -56,6 +57,11 @@ class _Resident:
         self.task: asyncio.Task[None] | None = None
         self.changed = changed
         self.error: BaseException | None = None
+        self.waiting = 0
+
+    @property
+    def is_in_use(self) -> bool:
+        return self.waiting > 0 or (self.table is not None and self.table.is_held)
 
 
 class Collections:
@@ -108,7 +114,11 @@ class Collections:
                     resident.table is not None and as_of < resident.table.since
                 ):
                     return await self._load_transient(shard, types, as_of)
-                await asyncio.shield(resident.changed)
+                resident.waiting += 1
+                try:
+                    await asyncio.shield(resident.changed)
+                finally:
+                    resident.waiting -= 1
                 if resident.error is not None:
                     raise resident.error
 
@@ -306,7 +316,7 @@ class Collections:
         for (shard, types), resident in tuple(self._residents.items()):
             if size <= self.cache_bytes:
                 return
-            if resident.table is None or resident.task is not None or resident.table.is_held:
+            if resident.table is None or resident.task is not None or resident.is_in_use:
                 continue
             size -= resident.table.size_bytes
             self._drop(shard, types, resident)
