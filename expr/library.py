@@ -3,6 +3,7 @@
 import expr.functions.aggregates
 import expr.functions.arithmetic
 import expr.functions.arrays
+import expr.functions.calendar_differences
 import expr.functions.casts
 import expr.functions.catalog_rows
 import expr.functions.comparison
@@ -10,6 +11,7 @@ import expr.functions.datetimes
 import expr.functions.derived
 import expr.functions.format_function
 import expr.functions.formatting
+import expr.functions.hashes
 import expr.functions.identifiers
 import expr.functions.interval_arithmetic
 import expr.functions.json_access

@@ -126,6 +126,14 @@ def abbreviation_at(zone: Zone, timestamp: int) -> str:
     return name.removeprefix("UTC") if isinstance(zone, datetime.timezone) else name
 
 
+def daylight_saving_at(zone: Zone, timestamp: int) -> int:
+    """How many of the seconds of `offset_at` are daylight saving."""
+    if zone is UTC or isinstance(zone, datetime.timezone):
+        return 0
+    moment = _as_datetime(timestamp).replace(tzinfo=UTC)
+    return _seconds(moment.astimezone(zone).dst())
+
+
 def to_local(zone: Zone, timestamp: int) -> int:
     """The wall clock (microseconds since 2000-01-01 00:00 on it) at a time."""
     if zone is UTC:

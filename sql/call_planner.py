@@ -12,7 +12,7 @@ from core.errors import (
     WRONG_OBJECT_TYPE,
     SqlError,
 )
-from core.sql_types import BOOL, INT4, JSONB, TEXT, TYPES_BY_NAME, UNKNOWN, VOID, SqlType
+from core.sql_types import BOOL, INT4, JSONB, RECORD, TEXT, TYPES_BY_NAME, UNKNOWN, VOID, SqlType
 from expr.registry import CastContext, Function, FunctionKind
 from expr.scalar import Call, ColumnRef, Scalar, literal
 from sql import intrinsics
@@ -29,6 +29,7 @@ from sql.functions import (
 )
 from sql.macros import macro_body
 from sql.operators import operator_call
+from sql.overloads import resolve_polymorphic
 from sql.pending import PendingRows
 from sql.positions import position
 from sql.scope import Scope
@@ -268,8 +269,11 @@ def result_types(function: Function, resolved: Resolved) -> tuple[SqlType, ...]:
     """The types of the columns that a call of a table function gives."""
     if not function.columns:
         return (resolved.returns,)
-    if len(function.columns) == 1:
-        declared = function.columns[0].type
-        polymorphic = declared.info.category == "P" and declared.oid != 2249
-        return (resolved.returns if polymorphic else declared,)
-    return tuple(column.type for column in function.columns)
+    return tuple(_column_type(column.type, function, resolved) for column in function.columns)
+
+
+def _column_type(declared: SqlType, function: Function, resolved: Resolved) -> SqlType:
+    """The type of a column that may be declared as polymorphic."""
+    if declared.info.category != "P" or declared.oid == RECORD.oid:
+        return declared
+    return resolve_polymorphic(function.args, resolved.args, declared)[1]

@@ -1,7 +1,6 @@
 """String functions and operators over text and bytea."""
 
 import base64
-import hashlib
 import unicodedata
 from collections.abc import Callable
 from typing import Final
@@ -216,10 +215,6 @@ def _text_with_any(*, text_first: bool) -> Callable[[CallSite], Callable[[Datum,
         return lambda left, right: show(left) + right
 
     return specialize
-
-
-def _hash(name: str) -> Callable[[bytes], bytes]:
-    return lambda value: hashlib.new(name, value).digest()
 
 
 def encode(value: bytes, format_name: str) -> str:
@@ -482,23 +477,11 @@ def _define_bytes() -> None:
         )
     define("encode(bytea,text)", "text", encode)
     define("decode(text,text)", "bytea", decode)
-    define("md5(text)", "text", lambda v: hashlib.md5(v.encode()).hexdigest())  # noqa: S324
-    define("md5(bytea)", "text", lambda v: hashlib.md5(v).hexdigest())  # noqa: S324
-    for name in ("sha224", "sha256", "sha384", "sha512"):
-        define(f"{name}(bytea)", "bytea", _hash(name))
-    define("digest(text,text)", "bytea", lambda v, name: _digest(v.encode(), name))
-    define("digest(bytea,text)", "bytea", lambda v, name: _digest(v, name))
     define("convert_from(bytea,name)", "text", _convert_from)
     define("convert_to(text,name)", "bytea", _convert_to)
     define("get_byte(bytea,int4)", "int4", _get_byte)
     define("set_byte(bytea,int4,int4)", "bytea", _set_byte)
     define("bit_count(bytea)", "int8", lambda v: int.from_bytes(v, "big").bit_count())
-
-
-def _digest(value: bytes, name: str) -> bytes:
-    if name.lower() not in ("md5", "sha1", "sha224", "sha256", "sha384", "sha512"):
-        raise SqlError(INVALID_PARAMETER_VALUE, f'Cannot use "{name}": No such hash algorithm')
-    return hashlib.new(name.lower(), value).digest()
 
 
 _define_text()

@@ -5,10 +5,11 @@ from decimal import Decimal
 from typing import Final
 
 from core.errors import INVALID_PARAMETER_VALUE, SqlError
-from core.rows import Array, Datum
+from core.rows import Array, Datum, Interval
 from core.sql_types import (
     INT4,
     INT8,
+    INTERVAL,
     NUMERIC,
     REGCLASS,
     TEXT,
@@ -18,10 +19,13 @@ from core.sql_types import (
     SqlType,
 )
 from expr import numeric
+from expr.calendar_days import MICROSECONDS_PER_SECOND
+from expr.errors import out_of_range
+from expr.functions.casts import is_finite_time
 from expr.functions.datetimes import timestamp_series
 from expr.functions.strings import split_string
 from expr.registry import FunctionKind, define, type_named
-from expr.timezones import zone_named
+from expr.timezones import abbreviation_at, daylight_saving_at, offset_at, zone_named
 
 Rows = Iterator[tuple[Datum, ...]]
 TABLE: Final = FunctionKind.TABLE
@@ -84,6 +88,23 @@ def _unnest(array: Array[Datum]) -> Rows:
     return ((item,) for item in array.elements)
 
 
+def _expanded(array: Array[Datum]) -> Rows:
+    return ((item, index) for index, item in enumerate(array.elements, 1))
+
+
+def _timezone_offset(name: str, timestamp: int) -> Rows:
+    zone = zone_named(name)
+    if not is_finite_time(timestamp):
+        raise out_of_range("timestamp")
+    saving = daylight_saving_at(zone, timestamp)
+    base = offset_at(zone, timestamp) - saving
+    yield (
+        abbreviation_at(zone, timestamp),
+        Interval(0, 0, base * MICROSECONDS_PER_SECOND),
+        Interval(0, 0, saving * MICROSECONDS_PER_SECOND),
+    )
+
+
 def _subscripts(array: Array[Datum], dimension: int, descending: bool = False) -> Rows:
     if not 1 <= dimension <= len(array.dimensions):
         return iter(())
@@ -126,6 +147,20 @@ def _define_all() -> None:
         "generate_series(timestamptz,timestamptz,interval,text)",
         lambda start, stop, step, zone: timestamp_series(start, stop, step, zone_named(zone)),
         _column("generate_series", TIMESTAMPTZ),
+    )
+    table_function(
+        "timezone_offset(text,timestamptz)",
+        _timezone_offset,
+        (
+            Column("abbrev", TEXT),
+            Column("base_utc_offset", INTERVAL),
+            Column("dst_offset", INTERVAL),
+        ),
+    )
+    table_function(
+        "_pg_expandarray(anyarray)",
+        _expanded,
+        (Column("x", type_named("anyelement")), Column("n", INT4)),
     )
     table_function("unnest(anyarray)", _unnest, _column("unnest", type_named("anyelement")))
     for arguments in ("anyarray,int4", "anyarray,int4,bool"):
