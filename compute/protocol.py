@@ -22,7 +22,7 @@ from core.errors import STATEMENT_TOO_COMPLEX, SqlError
 from core.ids import Epoch, GlobalId, ShardId, Timestamp
 from core.sql_types import RelationDesc, SqlType
 from expr.relation import Finishing, Relation
-from expr.scalar import EvaluationContext, Literal, Scalar
+from expr.scalar import EvaluationContext, Scalar
 from persist.batches import Batch
 
 PROTOCOL_VERSION: Final = 1
@@ -177,7 +177,6 @@ class Peek(msgspec.Struct, frozen=True, array_like=True, tag="peek"):
     id: int
     work: bytes
     as_of: Timestamp
-    parameters: tuple[Literal, ...] = ()
     credit: int = PEEK_WINDOW_BYTES
 
 
@@ -200,7 +199,6 @@ class Stage(msgspec.Struct, frozen=True, array_like=True, tag="stage"):
     id: int
     work: bytes
     as_of: Timestamp
-    parameters: tuple[Literal, ...] = ()
 
 
 class CopyStart(msgspec.Struct, frozen=True, array_like=True, tag="copy_start"):
