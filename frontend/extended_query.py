@@ -3,7 +3,8 @@
 What happens between two Syncs is one implicit transaction (unless a block is open), committed at
 the Sync. After an error everything up to the Sync is skipped: the protocol sees to that. A write
 right before the Sync, with nothing before it, commits at once, so that it can be tried again when
-it loses against another.
+it loses against another. A statement that has to see what the pipeline wrote before it (drivers
+send an UPDATE for each of many rows in this way) ends the transaction of what came before.
 """
 
 import time
@@ -194,6 +195,7 @@ class ExtendedProtocol:
         session = self._session
         portal = session.store.find_portal(event.portal)
         session.begin_statement(portal.statement.parsed)
+        await self._split_pipeline(portal)
         is_alone = (
             not self._has_executed
             and session.transaction.status is TransactionStatus.IMPLICIT
@@ -202,6 +204,18 @@ class ExtendedProtocol:
         self._has_executed = True
         outcome = await execute(session, portal, is_alone=is_alone)
         await self._responder.send_outcome(outcome, event.max_rows, describes=False, commits=False)
+
+    async def _split_pipeline(self, portal: Portal) -> None:
+        session, cached = self._session, portal.cached
+        transaction = session.transaction
+        if cached is None or cached.query is None:
+            return
+        if transaction.status is TransactionStatus.IMPLICIT and transaction.has_written(
+            cached.query.depends_on
+        ):
+            await session.commit()
+            session.begin_statement(portal.statement.parsed)
+            self._has_executed = False
 
 
 def _parameter_type(oid: int) -> SqlType | None:

@@ -127,7 +127,7 @@ class Transaction:
 
     def check_readable(self, ids: frozenset[GlobalId]) -> None:
         """25000 when a statement would have to see what this transaction wrote."""
-        if self._has_written(ids):
+        if self.has_written(ids):
             raise SqlError(
                 "25000",
                 "transaction in write-only mode",
@@ -137,7 +137,7 @@ class Transaction:
 
     def check_no_staged_reads(self, ids: frozenset[GlobalId], statement: str) -> None:
         """25001 when a read-then-write statement would have to see what was written before it."""
-        if self._has_written(ids):
+        if self.has_written(ids):
             raise SqlError(
                 errors.ACTIVE_SQL_TRANSACTION,
                 f"{statement[:1000]} cannot be run inside a transaction block",
@@ -145,7 +145,8 @@ class Transaction:
                 hint="COMMIT the writes first.",
             )
 
-    def _has_written(self, ids: frozenset[GlobalId]) -> bool:
+    def has_written(self, ids: frozenset[GlobalId]) -> bool:
+        """Whether one of these collections was written, or made, by this transaction."""
         if self.writes and any(write.id in ids for write in self.writes):
             return True
         if self.base_catalog is None:
