@@ -129,10 +129,13 @@ def is_infinite(interval: Interval) -> bool:
     return interval in (INFINITE, NEGATIVE_INFINITE)
 
 
-def parse_interval(text: str, default_unit: str = "second") -> Interval:
-    """interval_in without precision; `default_unit` is that of a last number without one."""
+def parse_interval(
+    text: str, default_unit: str = "second", *, is_minute_to_second: bool = False
+) -> Interval:
+    """interval_in without precision; `default_unit` is that of a last number without one. In a
+    MINUTE TO SECOND interval `a:b` are minutes and seconds, not hours and minutes."""
     try:
-        result = _parse(text, default_unit)
+        result = _parse(text, default_unit, is_minute_to_second)
     except _BadFormat:
         raise SqlError(
             INVALID_DATETIME_FORMAT, f'invalid input syntax for type interval: "{text}"'
@@ -142,7 +145,7 @@ def parse_interval(text: str, default_unit: str = "second") -> Interval:
     return result
 
 
-def _parse(text: str, default_unit: str) -> Interval:
+def _parse(text: str, default_unit: str, is_minute_to_second: bool) -> Interval:
     stripped = text.strip(" \t\n\r\f\v")
     if stripped[:1] == "P":
         return _parse_iso(stripped)
@@ -151,13 +154,14 @@ def _parse(text: str, default_unit: str) -> Interval:
         raise _BadFormat
     if len(fields) == 1 and fields[0].text.lstrip("+-") in ("infinity", "inf"):
         return NEGATIVE_INFINITE if fields[0].text[0] == "-" else INFINITE
-    return _IntervalDecoder(fields, default_unit).decode()
+    return _IntervalDecoder(fields, default_unit, is_minute_to_second).decode()
 
 
 class _IntervalDecoder:
     """Reads the fields from the right, so that a unit is known before its number."""
 
-    def __init__(self, fields: list[Field], default_unit: str) -> None:
+    def __init__(self, fields: list[Field], default_unit: str, is_minute_to_second: bool) -> None:
+        self.is_minute_to_second = is_minute_to_second
         self.fields = fields
         self.unit: str | None = None
         self.default_unit: str | None = default_unit
@@ -197,7 +201,7 @@ class _IntervalDecoder:
             raise _BadFormat
         sign, first, second, third, fraction = match.groups()
         self._mark("hour", "minute", "second")
-        if third is None and fraction is not None:
+        if third is None and (fraction is not None or self.is_minute_to_second):
             hours, minutes, seconds = 0, int(first), int(second)
         else:
             hours, minutes, seconds = int(first), int(second), int(third or 0)

@@ -185,6 +185,11 @@ def fitting(sql_type: SqlType) -> Fitting | None:
             return None
 
 
+def is_minute_to_second(modifier: int) -> bool:
+    """Whether the modifier is that of an interval MINUTE TO SECOND."""
+    return modifier >= 0 and modifier >> 16 == _RANGES["MINUTE TO SECOND"]
+
+
 def default_interval_unit(modifier: int) -> str:
     """The unit of a bare number in a literal of an interval type: `interval '3' day`."""
     if modifier < 0:

@@ -29,7 +29,7 @@ from expr.datetime_text import (
 from expr.errors import invalid_syntax, value_out_of_range
 from expr.intervals import format_interval, parse_interval
 from expr.json_values import canonical_jsonb, check_json
-from expr.modifiers import default_interval_unit, fitting
+from expr.modifiers import default_interval_unit, fitting, is_minute_to_second
 from expr.numeric import format_numeric, parse_numeric
 from expr.scalar import EvaluationContext
 from expr.timezones import zone_named
@@ -181,7 +181,8 @@ def _base_input(sql_type: SqlType, context: EvaluationContext) -> TextInput:
             return _Remembered(partial(parse_timestamptz, order=order, zone=zone)).__getitem__
         case 1186:
             unit = default_interval_unit(sql_type.modifier)
-            return partial(parse_interval, default_unit=unit)
+            is_short = is_minute_to_second(sql_type.modifier)
+            return partial(parse_interval, default_unit=unit, is_minute_to_second=is_short)
         case 2950:
             return parse_uuid
         case 2278:

@@ -222,7 +222,7 @@ def _create_role(session: Session, plan: CreateRolePlan) -> CreateRole:
         inherits=bool(options.get("inherit", True)),
         can_create_role=bool(options.get("createrole", False)),
         can_create_database=bool(options.get("createdb", False)),
-        can_login=bool(options.get("login", False)),
+        can_login=bool(options.get("login", True)),
     )
 
 
