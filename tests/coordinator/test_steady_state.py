@@ -2,6 +2,7 @@
 
 import urllib.request
 from collections.abc import Callable
+from typing import Final
 
 import psycopg
 import pytest
@@ -24,29 +25,80 @@ def messages(server: HeadwaterServer) -> dict[str, float]:
     return counts
 
 
-def select(connection: "psycopg.Connection[tuple[object, ...]]") -> None:
-    connection.execute("SELECT count(*) FROM steady", prepare=False)
+Connection = psycopg.Connection[tuple[object, ...]]
 
 
-def insert(connection: "psycopg.Connection[tuple[object, ...]]") -> None:
-    connection.execute("INSERT INTO steady VALUES (1)", prepare=False)
+def simple(*statements: str) -> Callable[[Connection], None]:
+    """Runs statements through the simple protocol."""
+
+    def run(connection: Connection) -> None:
+        for statement in statements:
+            connection.execute(statement.encode(), prepare=False)
+
+    return run
 
 
-def prepared(connection: "psycopg.Connection[tuple[object, ...]]") -> None:
-    connection.execute("SELECT a FROM steady WHERE a = %s", (7,), prepare=True)
+def prepared(statement: str, *parameters: int) -> Callable[[Connection], None]:
+    """Runs a prepared statement with parameters."""
+    return lambda connection: connection.execute(
+        statement.encode(), parameters, prepare=True
+    ).close()
 
 
-def update(connection: "psycopg.Connection[tuple[object, ...]]") -> None:
-    connection.execute("UPDATE steady SET a = 2 WHERE a = 1", prepare=False)
+def pipelined(connection: Connection) -> None:
+    with connection.cursor() as cursor:
+        cursor.executemany("INSERT INTO steady VALUES (%s)", [(1,), (2,), (3,)])
 
 
-@pytest.mark.parametrize("statement", [select, insert, prepared, update])
+def copy_in(connection: Connection) -> None:
+    with connection.cursor().copy("COPY steady FROM STDIN") as copy:
+        copy.write(b"1\n2\n")
+
+
+def copy_out(connection: Connection) -> None:
+    with connection.cursor().copy("COPY (SELECT a FROM steady) TO STDOUT") as copy:
+        assert b"".join(copy)
+
+
+def cursor(connection: Connection) -> None:
+    with connection.transaction(), connection.cursor("c") as opened:
+        opened.execute("SELECT a FROM steady")
+        opened.fetchmany(1)
+
+
+STEADY: Final = {
+    "select": simple("SELECT count(*) FROM steady"),
+    "select of a constant": simple("SELECT 1"),
+    "select of the catalog": simple("SELECT count(*) FROM mz_tables"),
+    "insert": simple("INSERT INTO steady VALUES (1)"),
+    "update": simple("UPDATE steady SET a = 2 WHERE a = 1"),
+    "delete": simple("DELETE FROM steady WHERE a = 3"),
+    "insert of a select": simple("INSERT INTO steady SELECT 1 FROM steady LIMIT 1"),
+    "read transaction": simple("BEGIN READ ONLY", "TABLE steady", "TABLE steady", "COMMIT"),
+    "write transaction": simple(
+        "BEGIN", "INSERT INTO steady VALUES (1)", "INSERT INTO steady VALUES (2)", "COMMIT"
+    ),
+    "rolled back": simple("BEGIN", "INSERT INTO steady VALUES (1)", "ROLLBACK"),
+    "serializable": simple("BEGIN ISOLATION LEVEL SERIALIZABLE", "TABLE steady", "COMMIT"),
+    "settings": simple("SET datestyle = 'ISO'", "SHOW datestyle", "RESET datestyle"),
+    "prepared select": prepared("SELECT a FROM steady WHERE a = %s", 7),
+    "prepared insert": prepared("INSERT INTO steady VALUES (%s)", 7),
+    "prepared update": prepared("UPDATE steady SET a = a + 1 WHERE a = %s", 7),
+    "pipeline": pipelined,
+    "copy in": copy_in,
+    "copy out": copy_out,
+    "cursor": cursor,
+}
+
+
+@pytest.mark.parametrize("statement", STEADY.values(), ids=STEADY.keys())
 def test_steady_statements_send_no_command(
     headwater_server: HeadwaterServer,
-    statement: Callable[["psycopg.Connection[tuple[object, ...]]"], None],
+    statement: Callable[[Connection], None],
 ) -> None:
     with psycopg.connect(headwater_server.dsn, autocommit=True) as connection:
         connection.execute("CREATE TABLE IF NOT EXISTS steady (a int)")
+        connection.execute("INSERT INTO steady VALUES (1)")
         for _ in range(3):
             statement(connection)
         before = messages(headwater_server)
@@ -54,3 +106,14 @@ def test_steady_statements_send_no_command(
         for _ in range(20):
             statement(connection)
         assert messages(headwater_server) == before
+
+
+def test_the_count_sees_commands(headwater_server: HeadwaterServer) -> None:
+    before = messages(headwater_server)
+    with psycopg.connect(headwater_server.dsn, autocommit=True) as connection:
+        connection.execute("CREATE VIEW seen AS SELECT 1")
+        after = messages(headwater_server)
+        connection.execute("DROP VIEW seen")
+    grown = {name for name, count in after.items() if count > before.get(name, 0)}
+    for command in ("startup", "catalog_transact", "get_oracle"):
+        assert any(command in name for name in grown), grown
