@@ -47,7 +47,8 @@ from compute.operators.recursion import RecursionOperator
 from compute.operators.reduce import DistinctOperator, ReduceOperator
 from compute.operators.scan import LetOperator, LocalGetOperator, ScanOperator
 from compute.operators.top_k import CardinalityCheckOperator, TopKOperator
-from compute.windows import window_operator
+from compute.operators.window import WindowOperator
+from compute.windows import windowing
 from core.errors import STATEMENT_TOO_COMPLEX, SqlError
 from core.rows import codec_for
 from core.sql_types import SqlType
@@ -146,9 +147,9 @@ class _Renderer:
                 return self._top_k(relation, depth)
             case Window(input=source):
                 part = consolidated(self.render(source, depth))
-                windowed = window_operator(relation, part.operator, part.types, self._context)
+                windows = windowing(relation, part.types, self._context)
                 types = part.types + tuple(function.type for function in relation.functions)
-                return replace(part, operator=windowed, types=types)
+                return replace(part, operator=WindowOperator(part.operator, windows), types=types)
             case Union(inputs=inputs):
                 return self._union(tuple(self.render(part, depth) for part in inputs))
             case Negate(input=source):

@@ -4,9 +4,8 @@ from collections.abc import Callable
 from typing import Any
 
 from compute.compiled import row_key
-from compute.execution import Operator
 from compute.operators.keys import group_key, is_exact
-from compute.operators.window import WindowCall, WindowOperator
+from compute.operators.window import WindowCall, Windowing
 from core.rows import Row, codec_for
 from core.sql_types import SqlType
 from expr.aggregates import aggregate_function
@@ -17,12 +16,9 @@ from expr.relation import ColumnOrder, ScalarOrder, Window, WindowFunction
 from expr.scalar import EvaluationContext
 
 
-def window_operator(
-    window: Window, source: Operator, types: tuple[SqlType, ...], context: EvaluationContext
-) -> WindowOperator:
-    """The operator over `source`, whose rows have columns of `types`."""
-    return WindowOperator(
-        source,
+def windowing(window: Window, types: tuple[SqlType, ...], context: EvaluationContext) -> Windowing:
+    """The windows of `window` over rows with columns of `types`."""
+    return Windowing(
         row_key(window.partition_by, group_key, context),
         _order_key(window.order_by, context),
         _tie_key(types),

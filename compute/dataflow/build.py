@@ -12,8 +12,10 @@ from compute.dataflow.graph import Dataflow, Edge
 from compute.dataflow.linear import ConstantNode, FlatMapNode, NegateNode, RowsNode, UnionNode
 from compute.dataflow.reduce import ReduceNode
 from compute.dataflow.select_rows import CardinalityCheckNode, ThresholdNode, TopKNode
+from compute.dataflow.window import WindowNode
 from compute.operators.keys import group_key, identity_key, is_exact
 from compute.operators.linear import projection
+from compute.windows import windowing
 from core.errors import FEATURE_NOT_SUPPORTED, STATEMENT_TOO_COMPLEX, SqlError
 from core.rows import codec_for
 from core.sql_types import INT8
@@ -95,10 +97,11 @@ class _Builder:
                 return self._reduce(relation, self.build(source, depth))
             case TopK(input=source):
                 return self._top_k(relation, self.build(source, depth))
-            case Window() | Recursion():
+            case Window(input=source):
+                return self._window(relation, self.build(source, depth))
+            case Recursion():
                 raise SqlError(
-                    FEATURE_NOT_SUPPORTED,
-                    "window functions and recursion are not supported in maintained views",
+                    FEATURE_NOT_SUPPORTED, "recursion is not supported in maintained views"
                 )
             case Union(inputs=inputs):
                 edges = [self.build(part, depth) for part in inputs]
@@ -167,5 +170,14 @@ class _Builder:
             identity_key(types),
             relation.limit,
             relation.offset,
+        )
+        return self.dataflow.add(node, (edge,), types)
+
+    def _window(self, relation: Window, edge: Edge) -> Edge:
+        types = edge.types + tuple(function.type for function in relation.functions)
+        node = WindowNode(
+            windowing(relation, edge.types, self._context),
+            identity_key(edge.types),
+            identity_key(types),
         )
         return self.dataflow.add(node, (edge,), types)

@@ -31,24 +31,57 @@ class WindowCall:
 
 
 @dataclass(frozen=True, slots=True)
-class WindowOperator:
-    """The input's rows with the values of `calls` appended. Input multiplicities are positive."""
+class Windowing:
+    """How rows are partitioned and ordered, and what is computed over them."""
 
-    input: Operator
     partition_key: KeyFunction
     order_key: Callable[[Row], Any]
     tie_key: Callable[[Row], Any]
     calls: tuple[WindowCall, ...]
 
+    def sort_key(self, row: Row) -> Any:
+        """Orders the rows of a partition; only identical rows are equal."""
+        return self.order_key(row), Tie(row, self.tie_key)
+
+    def compute(self, rows: Sequence[Row]) -> Iterator[list[Row]]:
+        """A whole partition, sorted, with the values of `calls` appended: after bounded steps, each
+        of which gives nothing, in lists. Raises SqlError while iterated."""
+        peers = _peers(list(map(self.order_key, rows)))
+        columns: list[list[Datum]] = []
+        for call in self.calls:
+            arguments = list(map(call.arguments, rows))
+            frames = Frames(call.frame, peers)
+            if callable(call.function):
+                columns.append(call.function(Partition(arguments, peers, frames)))
+                yield []
+                continue
+            included = None if call.filter is None else list(map(call.filter, rows))
+            column: list[Datum] = []
+            for values in _over_frames(call.function, arguments, included, frames):
+                column += values
+                yield []
+            columns.append(column)
+        out = [row + more for row, more in zip(rows, zip(*columns, strict=True), strict=True)]
+        for start in range(0, len(out), CHUNK_ROWS):
+            yield out[start : start + CHUNK_ROWS]
+
+
+@dataclass(frozen=True, slots=True)
+class WindowOperator:
+    """The input's rows with the windows' values appended. Input multiplicities are positive."""
+
+    input: Operator
+    windowing: Windowing
+
     def run(self, execution: Execution) -> Chunks:
         numbers: dict[Datum, int] = {}
-        order_key, tie_key = self.order_key, self.tie_key
+        sort_key = self.windowing.sort_key
         sorter = SlicedSorter[tuple[int, Row]](
-            lambda item: (item[0], order_key(item[1]), Tie(item[1], tie_key)), execution.budget
+            lambda item: (item[0], sort_key(item[1])), execution.budget
         )
         for chunk in self.input.run(execution):
             rows = repeated(chunk)
-            keys = map(self.partition_key, rows)
+            keys = map(self.windowing.partition_key, rows)
             sorter.add(
                 [
                     (numbers.setdefault(k, len(numbers)), row)
@@ -70,24 +103,8 @@ class WindowOperator:
             yield from self._partition(partition)
 
     def _partition(self, rows: list[Row]) -> Chunks:
-        peers = _peers(list(map(self.order_key, rows)))
-        columns: list[list[Datum]] = []
-        for call in self.calls:
-            arguments = list(map(call.arguments, rows))
-            frames = Frames(call.frame, peers)
-            if callable(call.function):
-                columns.append(call.function(Partition(arguments, peers, frames)))
-                yield NO_ROWS
-                continue
-            included = None if call.filter is None else list(map(call.filter, rows))
-            column: list[Datum] = []
-            for values in _over_frames(call.function, arguments, included, frames):
-                column += values
-                yield NO_ROWS
-            columns.append(column)
-        out = [row + more for row, more in zip(rows, zip(*columns, strict=True), strict=True)]
-        for start in range(0, len(out), CHUNK_ROWS):
-            yield Chunk(out[start : start + CHUNK_ROWS], None)
+        for out in self.windowing.compute(rows):
+            yield Chunk(out, None)
 
 
 def _peers(keys: list[Any]) -> list[int]:

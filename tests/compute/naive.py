@@ -25,6 +25,7 @@ from expr.relation import (
     Constant,
     Filter,
     FlatMap,
+    FrameMode,
     Get,
     Join,
     JoinKind,
@@ -41,6 +42,7 @@ from expr.relation import (
     TopK,
     Union,
     Window,
+    WindowFunction,
     column_types,
 )
 from expr.scalar import EvaluationContext, Scalar
@@ -109,7 +111,9 @@ def naive(
                 relation, consolidated(naive(relation.input, tables, bound), relation.input)
             )
         case Window():
-            raise NotImplementedError
+            return _windows(
+                relation, consolidated(naive(relation.input, tables, bound), relation.input)
+            )
         case Union(inputs=inputs):
             return [pair for part in inputs for pair in naive(part, tables, bound)]
         case Negate(input=source):
@@ -357,3 +361,60 @@ def _check_cardinality(rows: Multiset, columns: list[tuple[int, SqlType]]) -> No
         if diff > 1 or key in seen:
             raise SqlError("21000", "more than one row")
         seen.add(key)
+
+
+def _windows(relation: Window, rows: Multiset) -> Multiset:
+    """Every row with the value of each function, found by looking at the whole partition."""
+    input_types = column_types(relation.input)
+    orders = tuple(
+        ColumnOrder(len(input_types) + i, order.descending, order.nulls_last)
+        for i, order in enumerate(relation.order_by)
+    )
+    order_types = tuple(order.scalar.type for order in relation.order_by)
+    partitions: dict[Row, list[tuple[Row, Row]]] = defaultdict(list)
+    for row, diff in rows:
+        values = tuple(value_of(scalar, row) for scalar in relation.partition_by)
+        key = _group_key(values, [scalar.type for scalar in relation.partition_by])
+        ordered_by = tuple(value_of(order.scalar, row) for order in relation.order_by)
+        partitions[key] += [(row, ordered_by)] * diff
+    compare = compare_rows(orders, input_types + order_types)
+    result: Multiset = []
+    for members in partitions.values():
+        members.sort(key=lambda member: compare(member[0] + member[1]))
+        groups = [_group_key(ordered_by, list(order_types)) for _, ordered_by in members]
+        numbers = [len(set(groups[: i + 1])) for i in range(len(groups))]
+        partition = [row for row, _ in members]
+        result += [
+            (row + tuple(_window_value(f, partition, numbers, i) for f in relation.functions), 1)
+            for i, row in enumerate(partition)
+        ]
+    return result
+
+
+def _window_value(
+    function: WindowFunction, rows: list[Row], groups: list[int], position: int
+) -> Datum:
+    at = groups if function.frame.mode is not FrameMode.ROWS else list(range(len(rows)))
+    start, end = function.frame.start, function.frame.end
+    frame = [
+        row
+        for row, number in zip(rows, at, strict=True)
+        if (start is None or number >= at[position] + start)
+        and (end is None or number <= at[position] + end)
+    ]
+    match function.function.partition("(")[0]:
+        case "row_number":
+            return position + 1
+        case "rank":
+            return groups.index(groups[position]) + 1
+        case "dense_rank":
+            return groups[position]
+        case "first_value":
+            return value_of(function.args[0], frame[0]) if frame else None
+        case "lag":
+            return value_of(function.args[0], rows[position - 1]) if position else None
+        case _:
+            aggregate = Aggregate(
+                function.function, function.args, function.type, False, function.filter
+            )
+            return _aggregate(aggregate, [(row, 1) for row in frame])

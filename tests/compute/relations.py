@@ -13,6 +13,7 @@ from expr.relation import (
     ColumnOrder,
     Constant,
     Filter,
+    FrameMode,
     Get,
     Join,
     JoinKind,
@@ -29,6 +30,9 @@ from expr.relation import (
     Threshold,
     TopK,
     Union,
+    Window,
+    WindowFrame,
+    WindowFunction,
     column_types,
 )
 from expr.scalar import Call, ColumnRef, Scalar, literal
@@ -213,6 +217,38 @@ def _top_k(draw: st.DrawFn, relation: Relation, depth: int) -> Relation:
     return TopK(relation, group, tuple(orders), limit, draw(st.integers(0, 2)))
 
 
+@st.composite
+def _window(draw: st.DrawFn, relation: Relation, depth: int) -> Relation:
+    columns = st.sampled_from(columns_of(relation))
+    partition = tuple(draw(st.lists(columns, max_size=1)))
+    order = tuple(draw(st.lists(st.builds(ScalarOrder, columns, st.booleans()), max_size=2)))
+    functions = draw(st.lists(_window_functions(relation), min_size=1, max_size=2))
+    return Window(relation, partition, order, tuple(functions))
+
+
+@st.composite
+def _window_functions(draw: st.DrawFn, relation: Relation) -> WindowFunction:
+    column = draw(st.sampled_from(columns_of(relation)))
+    choices: list[tuple[str, tuple[Scalar, ...], SqlType]] = [
+        ("row_number()", (), INT8),
+        ("rank()", (), INT8),
+        ("dense_rank()", (), INT8),
+        ("lag(anyelement)", (column,), column.type),
+        ("first_value(anyelement)", (column,), column.type),
+        ("count(any)", (column,), INT8),
+    ]
+    if column.type == INT4:
+        choices.append(("sum(int4)", (column,), INT8))
+    function, args, result = draw(st.sampled_from(choices))
+    mode = draw(st.sampled_from(list(FrameMode)))
+    distance = st.just(0) if mode is FrameMode.RANGE else st.integers(-2, 2)
+    start, end = draw(st.none() | distance), draw(st.none() | distance)
+    condition = None
+    if function.startswith(("count", "sum")):
+        condition = draw(st.none() | predicates(column_types(relation)))
+    return WindowFunction(function, args, result, WindowFrame(mode, start, end), condition)
+
+
 def _key_pairs(left: Relation, right: Relation) -> list[tuple[ColumnRef, ColumnRef]]:
     return [(a, b) for a in columns_of(left) for b in columns_of(right) if a.type == b.type]
 
@@ -281,7 +317,7 @@ def _except(draw: st.DrawFn, relation: Relation, depth: int) -> Relation:
 
 # What may be built on top of a relation: (relation, depth) to a strategy.
 STEPS = (
-    *(_project, _map, _filter, _reduce, _top_k),
+    *(_project, _map, _filter, _reduce, _top_k, _window),
     *(_outer_join, _not_in, _join, _union, _except),
 )
 

@@ -20,7 +20,6 @@ from expr.relation import (
     Recursion,
     Reduce,
     Relation,
-    Window,
     children,
     column_types,
 )
@@ -56,7 +55,7 @@ def batches(draw: st.DrawFn) -> list[dict[GlobalId, Updates]]:
 
 
 def is_maintainable(relation: Relation) -> bool:
-    if isinstance(relation, Window | Recursion):
+    if isinstance(relation, Recursion):
         return False
     return all(map(is_maintainable, children(relation)))
 
