@@ -5,6 +5,7 @@ Eight clients of the first keep writing, and one keeps reading, while it is take
 
 import asyncio
 import random
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -18,10 +19,12 @@ from tests.crash.acknowledged_writes import (
     read_rows,
     write_until_lost,
 )
-from tests.running_server import HeadwaterServer
+from tests.running_server import HeadwaterServer, ServerFailedError
 
 WRITERS = 8
 WRITES_BEFORE = 50
+DEADLINE_S = 30.0
+POLL_S = 0.05
 
 
 @pytest.fixture(
@@ -96,3 +99,25 @@ async def test_an_idle_first_process_notices(start: Callable[[str], HeadwaterSer
     with pytest.raises(LOST):
         await connection.execute("SELECT 1")
     connection.terminate()
+
+
+@pytest.mark.long
+async def test_of_many_that_start_at_once_one_is_left(
+    start: Callable[[str], HeadwaterServer],
+) -> None:
+    names = ("first", "second", "third")
+    outcomes = await asyncio.gather(
+        *(asyncio.to_thread(start, name) for name in names), return_exceptions=True
+    )
+    ready = [outcome for outcome in outcomes if isinstance(outcome, HeadwaterServer)]
+    failed = [outcome for outcome in outcomes if isinstance(outcome, BaseException)]
+    for failure in failed:
+        assert isinstance(failure, ServerFailedError)
+        assert "another Headwater process took over this environment" in str(failure)
+    deadline = time.monotonic() + DEADLINE_S
+    while len(left := [server for server in ready if server.is_running]) != 1:
+        assert time.monotonic() < deadline, f"{len(left)} servers are left"
+        await asyncio.sleep(POLL_S)  # each of the others notices at its next tick
+    connection = await connect(lambda: left[0].dsn)
+    assert await connection.fetchval("SELECT 1") == 1
+    await connection.close()
