@@ -8,9 +8,13 @@ import time
 
 from core import errors
 from core.errors import SqlError
+from expr.scalar import Literal
+from frontend.datums import decode_parameters
 from frontend.executor import execute
 from frontend.failures import as_sql_error
+from frontend.literals import LiftedInsert, lifted
 from frontend.metrics import message_histogram
+from frontend.planning import CachedPlan
 from frontend.responder import Responder
 from frontend.responses import EMPTY_QUERY_RESPONSE
 from frontend.session import Session
@@ -54,6 +58,9 @@ class SimpleProtocol:
         timeout_ms = session.statement_timeout_ms
         statements = planner.parsed(text)
         if statements is None:
+            insert = lifted(text)
+            if insert is not None and await guard(self._run_insert(insert), timeout_ms):
+                return
             statements = await guard(planner.parse(text), timeout_ms)
         if not statements:
             self._responder.wire.send(EMPTY_QUERY_RESPONSE)
@@ -75,13 +82,40 @@ class SimpleProtocol:
     ) -> None:
         session = self._session
         session.begin_statement(parsed)
-        is_alone = is_only and session.transaction.status is TransactionStatus.IMPLICIT
         cached = await session.plan(parsed)
         if cached.planned.parameter_types:
             raise SqlError(errors.UNDEFINED_PARAMETER, "there is no parameter $1")
+        await self._run_plan(cached, (), is_only=is_only, is_last=is_last)
+
+    async def _run_insert(self, insert: LiftedInsert) -> bool:
+        """Run an INSERT by the plan of its form. False, with nothing done, if it does not fit."""
+        session = self._session
+        try:
+            (parsed,) = await session.services.planner.parse(insert.template)
+            session.begin_statement(parsed)
+            cached = await session.plan(parsed, insert.types)
+            parameters = decode_parameters(
+                insert.values,
+                (),
+                cached.planned.parameter_types,
+                session.scope().session.context,
+                session.resolve_name,
+            )
+        except SqlError:
+            return False
+        await self._run_plan(cached, parameters, is_only=True, is_last=True)
+        if session.transaction.status is TransactionStatus.IMPLICIT:
+            await session.commit()
+        return True
+
+    async def _run_plan(
+        self, cached: CachedPlan, parameters: tuple[Literal, ...], *, is_only: bool, is_last: bool
+    ) -> None:
+        session, parsed = self._session, cached.parsed
+        is_alone = is_only and session.transaction.status is TransactionStatus.IMPLICIT
         desc = cached.planned.result_desc
         statement = PreparedStatement("", parsed.sql, parsed, (), cached, desc)
-        portal = Portal("", statement, cached, (), (), desc)
+        portal = Portal("", statement, cached, parameters, (), desc)
         try:
             outcome = await execute(session, portal, is_alone=is_alone)
             await self._responder.send_outcome(outcome, 0, describes=True, commits=is_last)
