@@ -204,7 +204,7 @@ def collect_jsonb(convert: Callable[[Datum], Any]) -> Collect:
 
 
 def collect_json(convert: Callable[[Datum], str], *, breaks_lines: bool) -> Collect:
-    """json_agg; `convert` gives a value's JSON text. Arrays and records start lines of their own."""
+    """json_agg; `convert` gives a value's JSON text. Arrays and records start new lines."""
     structured = ", \n " if breaks_lines else ", "
 
     def collect(rows: list[tuple[Datum, ...]]) -> str:

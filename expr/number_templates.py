@@ -16,9 +16,7 @@ _WORDS: Final = (
     *("EEEE", "FM", "MI", "PL", "PR", "RN", "SG", "SP", "TH", ",", ".", "0", "9", "B", "C", "D"),
     *("G", "L", "S", "V"),
 )
-_KEYWORDS: Final = (*_WORDS[:9], *(w.lower() for w in _WORDS[:9]), *_WORDS[9:]) + tuple(
-    w.lower() for w in _WORDS[9:] if w.isalpha()
-)
+_KEYWORDS: Final = sorted({*_WORDS, *(word.lower() for word in _WORDS)}, key=len, reverse=True)
 
 
 class NumberPart(NamedTuple):

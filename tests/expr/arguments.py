@@ -121,6 +121,10 @@ _TIME_KEYWORDS: Final = (
     *("SS", "MS", "US", "FF2", "AM", "p.m.", "Day", "dy", "D", "ID", "IYYY", "IW", "WW", "W", "Q"),
     *("CC", "BC", "J", "RM", "FM", "FM", "TH", "TZH", "OF", "-", "/", " ", ":", '"T"', "x", "\\"),
 )
+_TIME_PIECES: Final = (
+    *("2024", "05", "5", "12", "Dec", "friday", "-", "/", " ", ":", "13", "59", "AM", "366", "+02"),
+    *("BC", "1999", "24", "0", "March", "th", ",", ".", "20", "7", "xii", "pm", "-3", "EST", "T"),
+)
 
 
 def _made_of(keywords: tuple[str, ...]) -> Texts:
@@ -159,7 +163,7 @@ _TIME_FORMATS: Final = _made_of(_TIME_KEYWORDS) | st.sampled_from(
         *("YYYYMMDDHH24MISS", "DD/MM/YYYY", "FXYYYY-MM-DD", "yyyy mm dd", "MONTH MON", "HH24 HH12"),
     )
 )
-_TIME_INPUTS: Final = st.sampled_from(
+_TIME_INPUTS: Final = _made_of(_TIME_PIECES) | st.sampled_from(
     (
         *(
             "2024-02-29 13:14:15",

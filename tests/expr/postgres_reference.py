@@ -28,7 +28,7 @@ BEGIN
     || ' NULL] END FROM (SELECT ' || expression || ' AS v OFFSET 0) AS s' INTO parts;
   RETURN parts;
 EXCEPTION WHEN OTHERS THEN
-  RETURN ARRAY[NULL, NULL, NULL, SQLSTATE, SQLERRM];
+  RETURN ARRAY[NULL, NULL, NULL, SQLSTATE, encode(textsend(SQLERRM), 'hex')];
 END $$
 """
 
@@ -92,7 +92,10 @@ class PostgresReference:
         outcomes = []
         for (parts,) in cursor:
             assert isinstance(parts, list)
-            outcomes.append(Outcome(*parts))
+            type_name, text, binary, sqlstate, message = parts
+            if message is not None:  # PostgreSQL cuts texts in its messages between bytes
+                message = bytes.fromhex(message).decode(errors="replace")
+            outcomes.append(Outcome(type_name, text, binary, sqlstate, message))
         return outcomes
 
     def query(self, text: str) -> list[tuple[object, ...]]:

@@ -44,7 +44,8 @@ _NUMERIC_AGGREGATES: Final = (
 _INTEGER_AGGREGATES: Final = ("bit_and", "bit_or", "bit_xor")
 _WITHOUT_EXTREMES: Final = frozenset({"bool", "uuid", "jsonb"})
 _COLLECTING: Final = (
-    "SELECT g, array_agg(v ORDER BY k), array_agg(v ORDER BY v DESC, k) FROM t GROUP BY g ORDER BY g",
+    "SELECT g, array_agg(v ORDER BY k) FROM t GROUP BY g ORDER BY g",
+    "SELECT array_agg(v ORDER BY v DESC, k) FROM t",
     "SELECT jsonb_agg(v ORDER BY k), json_agg(v ORDER BY k) FROM t",
     "SELECT jsonb_object_agg(k, v), count(v), count(*), count(DISTINCT v) FROM t",
     "SELECT string_agg(v::text, '; ' ORDER BY v, k), string_agg(v::text, NULL ORDER BY k) FROM t",
