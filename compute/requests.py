@@ -14,7 +14,8 @@ from typing import Final, Protocol
 import structlog
 
 from compute.collections import Collections
-from compute.copy_in import CopyParser, copy_parser
+from compute.copy_in import copy_parser
+from compute.copy_lines import CopyParser
 from compute.execution import Execution, MemoryBudget, TableReader
 from compute.metrics import PEEK_SECONDS, RESULT_BYTES
 from compute.prepared import Prepared, PreparedPeek
