@@ -16,7 +16,7 @@ from frontend.planning import CachedPlan
 from frontend.select import open_copy
 from frontend.session import Session
 from frontend.statements import RowSource
-from sql.plan import CopyFormat, CopyFromPlan, CopyOptions, CopyToPlan
+from sql.plan import CopyFormat, CopyFromPlan, CopyOptions, CopyToPlan, Query
 
 OUTPUT_KINDS = {
     CopyFormat.TEXT: OutputKind.COPY_TEXT,
@@ -62,14 +62,19 @@ async def finish_copy_from(
 async def start_copy_to(session: Session, cached: CachedPlan, plan: CopyToPlan) -> RowSource:
     """Begin to read rows as CopyData messages. Raises SqlError."""
     desc = plan.query.desc
+    _, types = plan.query.sent(plan.query.finishing, _binary_columns(plan.query, plan.options))
     output = OutputFormat(
-        desc.types,
+        types,
         kind=OUTPUT_KINDS[plan.options.format],
         copy=_options(plan.options),
         names=desc.names,
         context=cached.scope.session.context,
     )
-    return await open_copy(session, cached, output)
+    return await open_copy(session, cached, output, _binary_columns(plan.query, plan.options))
+
+
+def _binary_columns(query: Query, options: CopyOptions) -> range:
+    return range(len(query.desc.columns) if options.format is CopyFormat.BINARY else 0)
 
 
 def _options(options: CopyOptions) -> ReplicaCopyOptions:

@@ -16,7 +16,7 @@ from compute.protocol import OutputFormat
 from core.ids import GlobalId, ShardId
 from core.sql_types import RelationDesc, SqlType
 from expr.registry import FunctionKind, function_by_id
-from expr.relation import Relation, map_scalars
+from expr.relation import Finishing, Relation, map_scalars
 from expr.scalar import Call, Parameter, Scalar, children
 from frontend.metrics import PARSE_SECONDS
 from frontend.planning_threads import PlanningThreads, is_large
@@ -128,10 +128,22 @@ class CachedPlan:
         """How the query's rows are to be encoded for these format codes."""
         found = self.outputs.get(formats)
         if found is None:
-            found = OutputFormat(self.types, formats=formats, context=self.scope.session.context)
+            assert self.query is not None
+            _, types = self.sent(formats, self.query.finishing)
+            found = OutputFormat(types, formats=formats, context=self.scope.session.context)
             if len(self.outputs) < MAX_FORMATS_PER_PLAN:
                 self.outputs[formats] = found
         return found
+
+    def sent(
+        self, formats: tuple[int, ...], finishing: Finishing
+    ) -> tuple[Finishing, tuple[SqlType, ...]]:
+        """`Query.sent` for these format codes."""
+        assert self.query is not None
+        if not self.query.names:
+            return finishing, self.types
+        codes = column_formats(formats, len(self.types))
+        return self.query.sent(finishing, {i for i, code in enumerate(codes) if code})
 
     def description(self, desc: RelationDesc, formats: tuple[int, ...]) -> bytes:
         """The RowDescription message for these format codes."""

@@ -7,6 +7,7 @@ share its first read's time and hold.
 """
 
 import time
+from collections.abc import Container
 from typing import Final
 
 from controllers.compute_client import OutputFormat, PeekChunk, PeekRequest, PeekStream
@@ -81,11 +82,14 @@ async def open_query(
     query = cached.query
     assert query is not None
     relation, finishing = bind_query(session, cached, query, parameters, as_of)
+    finishing, _ = cached.sent(formats, finishing)
     output = cached.output(formats)
     return await _peek(session, cached, query, relation, finishing, as_of, output, started)
 
 
-async def open_copy(session: Session, cached: CachedPlan, output: OutputFormat) -> RowSource:
+async def open_copy(
+    session: Session, cached: CachedPlan, output: OutputFormat, binary: Container[int]
+) -> RowSource:
     """Start reading a query for COPY TO: its rows as CopyData messages."""
     started = time.perf_counter()
     query = cached.query
@@ -97,6 +101,7 @@ async def open_copy(session: Session, cached: CachedPlan, output: OutputFormat) 
         query = cached.query
         assert query is not None
     relation, finishing = bind_query(session, cached, query, (), as_of)
+    finishing, _ = query.sent(finishing, binary)
     return await _peek(session, cached, query, relation, finishing, as_of, output, started)
 
 
@@ -113,9 +118,10 @@ async def _open_constant(
         cached, as_of = await choose_time(session, cached)
     context = cached.scope.session.context
     relation, finishing = bind_query(session, cached, query, parameters, as_of)
+    finishing, types = cached.sent(formats, finishing)
     rows = constant_rows(relation, finishing, context)
     if rows is not None:
-        return ReadyRows(row_encoder(cached.types, formats, context).encode_all(rows))
+        return ReadyRows(row_encoder(types, formats, context).encode_all(rows))
     output = cached.output(formats)
     return await _peek(session, cached, query, relation, finishing, as_of, output, started)
 

@@ -5,12 +5,15 @@ session calls still stand as such (`expr.scalar.Parameter`, calls of kind SESSIO
 replaces them by literals right before it runs the plan, so that a plan can be kept by text.
 """
 
+from collections.abc import Container
 from dataclasses import dataclass
 from enum import StrEnum
 
+import msgspec
+
 from core.ids import GlobalId
 from core.rows import Datum
-from core.sql_types import RelationDesc, SqlType
+from core.sql_types import TEXT, RelationDesc, SqlType
 from expr.relation import Finishing, Relation
 from expr.scalar import Scalar
 from sql.catalog_view import QualifiedName, SchemaName
@@ -22,7 +25,8 @@ class Query:
 
     `depends_on` are the stored collections it reads (tables and the raw catalog; views are
     inlined). `is_catalog_only`: it reads nothing but system relations. `limit` and `offset`
-    that are parameters stand in `limit_expression` and `offset_expression`.
+    that are parameters stand in `limit_expression` and `offset_expression`. `names` gives for each
+    column of oids that are shown as names (regclass and its kin) where `relation` has the name.
     """
 
     relation: Relation
@@ -32,6 +36,21 @@ class Query:
     is_catalog_only: bool
     limit_expression: Scalar | None = None
     offset_expression: Scalar | None = None
+    names: tuple[tuple[int, int], ...] = ()
+
+    def sent(
+        self, finishing: Finishing, binary: Container[int] = ()
+    ) -> tuple[Finishing, tuple[SqlType, ...]]:
+        """The finishing of rows with the names that their oids mean, and the types of such rows;
+        columns in `binary` stay oids."""
+        types = list(self.desc.types)
+        if not self.names:
+            return finishing, tuple(types)
+        columns = list(range(len(types)))
+        for column, name in self.names:
+            if column not in binary:
+                columns[column], types[column] = name, TEXT
+        return msgspec.structs.replace(finishing, project=tuple(columns)), tuple(types)
 
 
 @dataclass(frozen=True, slots=True)

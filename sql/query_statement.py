@@ -1,11 +1,14 @@
 """Queries as statements: finishing, dependencies, parameters; and EXPLAIN."""
 
+import dataclasses
 from collections.abc import Callable, Sequence
+from typing import Final
 
 from core.errors import FEATURE_NOT_SUPPORTED, SqlError
 from core.sql_types import TEXT, Column, RelationDesc
 from expr.relation import Finishing, Relation, column_types
-from expr.scalar import Literal
+from expr.scalar import ColumnRef, Literal
+from sql import hir
 from sql import syntax as ast
 from sql.decorrelate import Lowering
 from sql.explain import explain_query, explain_raw
@@ -13,6 +16,7 @@ from sql.expression_base import OutputColumn, PlannedQuery
 from sql.hir import Hir, types_of
 from sql.optimizer.pipeline import optimize
 from sql.parse import ParsedStatement
+from sql.pending import Pending, Substitution, attach_subqueries
 from sql.plan import (
     CopyToPlan,
     ExplainPlan,
@@ -27,6 +31,7 @@ from sql.query_planner import QueryPlanner
 from sql.scope import Scope
 from sql.statement_context import StatementContext
 
+_NAMED_TYPES: Final = frozenset({"regclass", "regnamespace", "regproc", "regrole"})
 PlanNode = Callable[[ast.Statement, ParsedStatement, StatementContext], PlannedStatement]
 
 
@@ -48,8 +53,29 @@ def planned_statement(
 
 def plan_top_query(query: ast.Query, context: StatementContext) -> Query:
     """A query whose rows go to the client."""
-    planned = QueryPlanner(context).plan_query(query, Scope())
-    return finish(planned, context)
+    queries = QueryPlanner(context)
+    planned, names = with_names(queries.plan_query(query, Scope()), queries)
+    return dataclasses.replace(finish(planned, context), names=names)
+
+
+def with_names(
+    planned: PlannedQuery, queries: QueryPlanner
+) -> tuple[PlannedQuery, tuple[tuple[int, int], ...]]:
+    """`planned` with a hidden column for each one of type regclass or its kin: the name of the
+    object, which the text format shows and only the catalog knows."""
+    shown = [index for index, c in enumerate(planned.columns) if c.type.name in _NAMED_TYPES]
+    if not shown:
+        return planned, ()
+    pending = Pending(queries.indices)
+    planner = queries.scalars(Scope(), pending, "SELECT")
+    oids = [ColumnRef(index, planned.columns[index].type) for index in shown]
+    texts = [planner.catalog_text(oid, TEXT, 0) for oid in oids]
+    substitution = Substitution()
+    width = len(types_of(planned.hir))
+    relation, width = attach_subqueries(planned.hir, width, pending, substitution)
+    relation = hir.Map(relation, tuple(map(substitution.apply, texts)))
+    names = tuple((index, width + number) for number, index in enumerate(shown))
+    return dataclasses.replace(planned, hir=relation), names
 
 
 def finish(planned: PlannedQuery, context: StatementContext) -> Query:

@@ -223,11 +223,12 @@ class ScalarPlanner(ComparisonPlanner):
 
     def cast(self, arg: Scalar, target: SqlType, pos: int) -> Scalar:
         """An explicit cast; names of catalog objects are resolved here."""
-        if target.oid in _CATALOG_TYPES and arg.type.oid in (UNKNOWN.oid, TEXT.oid):
+        is_text = arg.type.info.category == "S"
+        if target.oid in _CATALOG_TYPES and (is_text or arg.type.oid == UNKNOWN.oid):
             if isinstance(arg, Literal) and not arg.is_null:
                 return resolve_catalog_literal(self.context, arg.value, target, pos)
-            if arg.type.oid == TEXT.oid:
-                return self.catalog_cast(arg, target, pos)
+            if is_text:
+                return self.catalog_cast(self.coercer.coerce(arg, TEXT), target, pos)
         if arg.type.oid in _CATALOG_TYPES and target.info.category == "S":
             return self.catalog_text(arg, target, pos)
         return self.coercer.coerce(arg, target, CastContext.EXPLICIT, pos + 1)

@@ -389,3 +389,14 @@ async def test_async_large_result_in_a_stream(async_connection: psycopg.AsyncCon
     async for (number,) in cursor.stream("SELECT g FROM generate_series(1, 20000) g"):
         total += number
     assert total == 20000 * 20001 // 2
+
+
+def test_oids_of_objects_are_names_in_text(connection: psycopg.Connection) -> None:
+    query = "SELECT 'pg_class'::regclass, 'array_in'::regproc, 'pg_class'::regclass::oid"
+    name, function, oid = connection.execute(query).fetchone() or ()
+    assert (name, function) == ("pg_class", "array_in")
+    with connection.cursor(binary=True) as cursor:
+        cursor.execute(query)
+        assert (cursor.fetchone() or ())[0] == int(oid).to_bytes(4, "big")
+    with connection.cursor() as cursor, cursor.copy(f"COPY ({query}) TO STDOUT") as copy:
+        assert b"".join(bytes(part) for part in copy).split(b"\t")[:2] == [b"pg_class", b"array_in"]
