@@ -1,5 +1,6 @@
 """to_char, to_date, to_timestamp and to_number: values in and out of templates."""
 
+from decimal import Decimal
 from functools import partial
 
 from core.errors import DATETIME_FIELD_OVERFLOW, SqlError
@@ -17,6 +18,7 @@ from expr.functions.interval_arithmetic import check_timestamp
 from expr.intervals import is_infinite
 from expr.moment_from_char import Found, parse_moment
 from expr.moment_to_char import format_moment, moment_of_interval, moment_of_timestamp
+from expr.number_from_char import parse_number
 from expr.number_to_char import float_to_char, integer_to_char, numeric_to_char
 from expr.registry import define
 from expr.scalar import EvaluationContext
@@ -71,10 +73,15 @@ def _integer_to_char(type_name: str, value: int, template: str) -> str:
     return integer_to_char(check, value, template, is_exact=type_name == "int4")
 
 
+def _to_number(text: str, template: str) -> Decimal | None:
+    return parse_number(text, template) if template else None
+
+
 def _define_all() -> None:
     define("to_char(timestamp,text)", "text", _timestamp_to_char)
     define("to_char(timestamptz,text)", "text", _timestamptz_to_char, needs_context=True)
     define("to_char(interval,text)", "text", _interval_to_char)
+    define("to_number(text,text)", "numeric", _to_number)
     define("to_date(text,text)", "date", _to_date)
     define("to_timestamp(text,text)", "timestamptz", _to_timestamp, needs_context=True)
     for name in ("int4", "int8"):
