@@ -47,7 +47,7 @@ def test_other_texts_stay_as_they_are(text: str) -> None:
 
 VALUES = {
     "integer": ["1", "-2147483648", "2147483648", "1.5", "2.5", "'7'", "' 8 '", "'x'", "NULL"],
-    "bigint": ["1", "9223372036854775807", "'1.5'", "1.5"],
+    "bigint": ["1", "999999999999999999", "'1.5'", "1.5"],
     "numeric(5,2)": ["1", "1.005", "1000", "'NaN'", "'1e2'"],
     "double precision": ["1", "0.1", "'inf'", "'-0'", "-0.0"],
     "text": ["1", "1.50", "'it''s'", "''", "TRUE", "'ü'"],
@@ -56,7 +56,6 @@ VALUES = {
     "date": ["'2020-02-29'", "'2021-02-29'", "20200101"],
     "jsonb": ["'{\"a\": 1}'", "'{'", "1"],
     "integer[]": ["'{1,2}'", "'{1,x}'", "1"],
-    "regclass": ["'pg_class'", "'no_such'", "1259"],
 }
 
 
@@ -69,13 +68,15 @@ def test_they_mean_the_same_as_other_texts(
         for number, value in enumerate(VALUES[sql_type]):
             text = f"INSERT INTO t VALUES ({number}, {value})"
             assert lifted(text) is not None
-            outcomes = []
+            outcomes: list[tuple[str | None, ...]] = []
             for statement in (text, f"{text} -- ", text):
                 try:
                     connection.execute(statement.encode())
-                    outcomes.append("")
+                    outcomes.append(())
                 except psycopg.Error as error:
-                    outcomes.append(f"{error.sqlstate} {error}")
+                    diag = error.diag
+                    told = (diag.sqlstate, diag.message_primary, diag.statement_position)
+                    outcomes.append((*told, diag.message_detail, diag.message_hint))
             assert outcomes == outcomes[:1] * 3
         found = connection.execute("SELECT n, v::text FROM t ORDER BY 1").fetchall()
         assert found[0::3] == found[1::3] == found[2::3]
