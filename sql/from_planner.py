@@ -263,7 +263,7 @@ class FromPlanner(PlannerBase):
                 ScopeColumn(c.name, ColumnRef(i, t))
                 for i, (c, t) in enumerate(zip(columns, types_of(relation), strict=True))
             ]
-        entry = TableEntry(label, tuple(columns))
+        entry = TableEntry(label, tuple(columns), is_scalar=len(columns) == 1)
         return FromResult(relation, len(columns), tuple(columns), (entry,))
 
     def _typed(self, relation: Hir, alias: ast.Alias, types: tuple[SqlType, ...]) -> Hir:

@@ -13,7 +13,7 @@ from core.sql_types import SqlType
 from expr.relation import Aggregate, ScalarOrder, WindowFunction
 from expr.scalar import Call, ColumnRef, Scalar, children, with_children
 from sql.hir import Apply, ApplyKind, Binding, Hir, types_of
-from sql.scope import VIRTUAL, map_columns
+from sql.scope import VIRTUAL, columns_in, map_columns
 from sql.syntax import WindowSpecification
 
 
@@ -62,6 +62,30 @@ class Pending:
     rows: list[PendingRows] | None = None
     window_definitions: dict[str, WindowSpecification] = field(default_factory=dict)
     records: dict[Scalar, tuple[str, ...]] = field(default_factory=dict)
+
+    def take_over(self, other: "Pending", scalar: Scalar) -> bool:
+        """Take from `other` the subqueries and set-returning functions that `scalar` names.
+
+        False, and nothing taken, if it names anything else that waits: aggregates, windows.
+        """
+        wanted = _virtual_columns(scalar) - self.waiting_columns()
+        rows = [waiting for waiting in other.rows or () if wanted & {*waiting.indices}]
+        nested = [arg for waiting in rows for arg in waiting.args]
+        if not wanted <= other.waiting_columns() or any(map(_virtual_columns, nested)):
+            return False
+        subqueries = [waiting for waiting in other.subqueries if waiting.index in wanted]
+        self.subqueries += subqueries
+        other.subqueries = [waiting for waiting in other.subqueries if waiting not in subqueries]
+        if rows and self.rows is not None:
+            self.rows += rows
+            other.rows = [waiting for waiting in other.rows or () if waiting not in rows]
+        return True
+
+    def waiting_columns(self) -> set[int]:
+        """The columns of the waiting subqueries and set-returning functions."""
+        found = {waiting.index for waiting in self.subqueries}
+        found.update(index for waiting in self.rows or () for index in waiting.indices)
+        return found
 
     def field_names(self, record: Call) -> tuple[str, ...]:
         """The names of the fields of a record that is written out."""
@@ -141,3 +165,9 @@ def attach_subqueries(
         width += 1
     pending.subqueries.clear()
     return hir, width
+
+
+def _virtual_columns(scalar: Scalar) -> set[int]:
+    found: set[int] = set()
+    columns_in(scalar, found)
+    return {index for index in found if index >= VIRTUAL}

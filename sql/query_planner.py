@@ -25,7 +25,8 @@ from sql.expression_base import OutputColumn, PlannedQuery
 from sql.hir import Hir, types_of
 from sql.pending import Pending, Substitution, attach_subqueries
 from sql.positions import inner_pos, position
-from sql.scope import Scope, ScopeColumn, is_constant
+from sql.row_limits import limited
+from sql.scope import Scope, ScopeColumn, names_column
 from sql.select_planner import SelectPlanner
 from sql.view_planner import ViewPlanner
 from sql.with_planner import WithPlanner
@@ -106,7 +107,7 @@ class QueryPlanner(WithPlanner, SelectPlanner, ViewPlanner):
                 return None
             if scalar.value < 0:
                 raise SqlError(_LIMIT_ERRORS[word], f"{word} must not be negative")
-        elif not is_constant(scalar):
+        elif names_column(scalar):
             raise SqlError(
                 INVALID_COLUMN_REFERENCE,
                 f"argument of {word} must not contain variables",
@@ -128,15 +129,7 @@ class QueryPlanner(WithPlanner, SelectPlanner, ViewPlanner):
 
     def as_relation(self, planned: PlannedQuery) -> Hir:
         """The rows of a planned query: LIMIT applied, order and hidden columns dropped."""
-        relation = planned.hir
-        if planned.limit is not None or planned.offset is not None:
-            relation = hir.TopK(
-                relation,
-                (),
-                planned.order_by,
-                _constant_count(planned.limit, "LIMIT"),
-                _constant_count(planned.offset, "OFFSET") or 0,
-            )
+        relation = limited(planned)
         width = len(planned.columns)
         if len(types_of(relation)) > width:
             relation = hir.Project(relation, tuple(range(width)))
@@ -309,15 +302,6 @@ class QueryPlanner(WithPlanner, SelectPlanner, ViewPlanner):
         if pending.subqueries:
             raise SqlError(FEATURE_NOT_SUPPORTED, "subqueries are not supported in this ORDER BY")
         return self.context.coercer.known(scalar)
-
-
-def _constant_count(scalar: Scalar | None, word: str) -> int | None:
-    if scalar is None:
-        return None
-    if not isinstance(scalar, Literal):
-        raise SqlError(FEATURE_NOT_SUPPORTED, f"{word} in a subquery must be a constant")
-    count: int = scalar.value
-    return count
 
 
 def _set_order_error(item: ast.OrderItem, columns: tuple[OutputColumn, ...]) -> SqlError:

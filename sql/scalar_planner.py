@@ -139,7 +139,7 @@ class ScalarPlanner(ComparisonPlanner):
         return self.record_field(base, node.parts[-1], node.pos)
 
     def _whole_row(self, entry: TableEntry) -> Scalar:
-        if len(entry.columns) == 1 and entry.columns[0].name == entry.alias:
+        if entry.is_scalar:
             return entry.columns[0].scalar
         return intrinsics.row_of(tuple(c.scalar for c in entry.columns))
 

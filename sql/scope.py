@@ -5,6 +5,7 @@ of a subquery turns what is found into a variable bound at that boundary (see `s
 Error texts and SQLSTATEs are PostgreSQL's (parse_relation.c).
 """
 
+import dataclasses
 import itertools
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
@@ -49,13 +50,15 @@ class ScopeColumn:
 @dataclass(frozen=True, slots=True)
 class TableEntry:
     """A FROM item that column names can be qualified with. `qualifier` is (database, schema);
-    `hidden_name` is the table's own name where an alias hides it."""
+    `hidden_name` is the table's own name where an alias hides it. The rows of a function that
+    returns scalars are scalars too (`is_scalar`)."""
 
     alias: str
     columns: tuple[ScopeColumn, ...]
     qualifier: tuple[str, ...] = ()
     is_visible: bool = True
     hidden_name: str = ""
+    is_scalar: bool = False
 
 
 @dataclass(slots=True)
@@ -163,7 +166,7 @@ class Scope:
             return outer
         capture = self.boundary.capture
         columns = tuple(ScopeColumn(c.name, capture(c.scalar), c.nullable) for c in outer.columns)
-        return TableEntry(outer.alias, columns, outer.qualifier)
+        return dataclasses.replace(outer, columns=columns)
 
     def argument(self, index: int) -> Scalar | None:
         """Argument `index` (from 1) of the macro around this scope; None outside macros."""
@@ -282,6 +285,11 @@ def columns_in(scalar: Scalar, found: set[int]) -> None:
         return
     for part in children(scalar):
         columns_in(part, found)
+
+
+def names_column(scalar: Scalar) -> bool:
+    """Whether `scalar` names a column of its own level."""
+    return isinstance(scalar, ColumnRef) or any(map(names_column, children(scalar)))
 
 
 def names_variable(scalar: Scalar) -> bool:

@@ -19,7 +19,7 @@ from core.errors import (
 )
 from core.sql_types import UNKNOWN
 from expr.relation import Aggregate, ColumnOrder, ScalarOrder, WindowFunction
-from expr.scalar import Call, ColumnRef, Literal, Scalar, children
+from expr.scalar import Call, ColumnRef, Literal, Scalar
 from sql import hir, intrinsics
 from sql import syntax as ast
 from sql.expression_base import OutputColumn, PlannedQuery
@@ -34,7 +34,7 @@ from sql.pending import (
 )
 from sql.positions import position
 from sql.scalar_planner import ScalarPlanner
-from sql.scope import VIRTUAL, Scope
+from sql.scope import Scope
 from sql.select_rows import attach_rows
 from sql.star import spell_out, star_columns
 
@@ -61,7 +61,8 @@ class LevelSource:
 
 @dataclass(slots=True, kw_only=True)
 class _Level(LevelSource):
-    """One SELECT while it is planned."""
+    """One SELECT while it is planned. `key_items` has the grouping expressions as the select list
+    writes them, with the columns of the ungrouped relation that they are."""
 
     select: ast.Select
     source: FromResult
@@ -70,6 +71,7 @@ class _Level(LevelSource):
     positions: dict[int, int] = field(default_factory=dict)
     after: Substitution = field(default_factory=Substitution)
     items: list[_Item] = field(default_factory=list)
+    key_items: dict[Scalar, Scalar] = field(default_factory=dict)
 
 
 class SelectPlanner(FromPlanner):
@@ -188,6 +190,7 @@ class SelectPlanner(FromPlanner):
         pending = Pending(self.indices)
         names = dataclasses.replace(level.names, note=None)
         planner = self.scalars(names, pending, "GROUP BY")
+        early = Pending(self.indices, rows=[])
         keys: list[Scalar] = []
         for element in level.select.group_by:
             if element.kind != "simple":
@@ -197,13 +200,21 @@ class SelectPlanner(FromPlanner):
                     position=element.pos + 1,
                 )
             for node in element.expressions:
-                keys.append(self._group_key(node, planner, level))
-        level.relation, level.width = attach_subqueries(
-            level.relation, level.width, pending, level.before
+                keys.append(self._group_key(node, planner, level, early))
+        for waiting in (pending, early):
+            level.relation, level.width = attach_subqueries(
+                level.relation, level.width, waiting, level.before
+            )
+        level.relation, level.width = attach_rows(
+            level.relation, level.width, early, level.before, self.context.variables
         )
-        return [level.before.apply(self.context.coercer.known(key)) for key in keys]
+        known = [self.context.coercer.known(key) for key in keys]
+        level.key_items = {key: level.before.apply(key) for key in known}
+        return [level.key_items[key] for key in known]
 
-    def _group_key(self, node: ast.Expression, planner: ScalarPlanner, level: _Level) -> Scalar:
+    def _group_key(
+        self, node: ast.Expression, planner: ScalarPlanner, level: _Level, early: Pending
+    ) -> Scalar:
         if isinstance(node, ast.ColumnName) and len(node.parts) == 1:
             own = [c for c in level.names.columns if c.name == node.parts[0]]
             if not own:
@@ -215,14 +226,18 @@ class SelectPlanner(FromPlanner):
                         position=node.pos + 1,
                     )
                 for scalar in matches:
-                    return self._group_item(scalar, node)
+                    return self._group_item(scalar, node, level, early)
         index = self.ordinal(node, len(level.items), "GROUP BY")
         if index is not None:
-            return self._group_item(level.items[index].scalar, node)
+            return self._group_item(level.items[index].scalar, node, level, early)
         return planner.plan(node)
 
-    def _group_item(self, scalar: Scalar, node: ast.Expression) -> Scalar:
-        if _has_virtual(scalar):
+    def _group_item(
+        self, scalar: Scalar, node: ast.Expression, level: _Level, early: Pending
+    ) -> Scalar:
+        """A select item as a key: the subqueries and set-returning functions in it are then
+        needed before the grouping, in `early`."""
+        if not early.take_over(level.pending, scalar):
             raise SqlError(
                 GROUPING_ERROR,
                 "aggregate functions are not allowed in GROUP BY",
@@ -254,6 +269,7 @@ class SelectPlanner(FromPlanner):
         places: dict[Scalar, Scalar] = {
             key: ColumnRef(index, key.type) for index, key in enumerate(unique)
         }
+        places |= {item: places[key] for item, key in level.key_items.items()}
         level.after = Substitution(places, lambda ref: self._ungrouped(level, ref))
         for offset, (aggregate, virtual) in enumerate(found.items()):
             level.after.real[virtual] = ColumnRef(len(unique) + offset, aggregate.type)
@@ -479,12 +495,6 @@ def _conjunct_nodes(node: ast.Expression) -> list[ast.Expression]:
     if isinstance(node, ast.Conjunction):
         return [part for arg in node.args for part in _conjunct_nodes(arg)]
     return [node]
-
-
-def _has_virtual(scalar: Scalar) -> bool:
-    if isinstance(scalar, ColumnRef):
-        return scalar.index >= VIRTUAL
-    return any(_has_virtual(part) for part in children(scalar))
 
 
 def _is_nullable(scalar: Scalar, source: FromResult) -> bool:

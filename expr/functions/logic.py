@@ -1,12 +1,14 @@
 """Boolean tests, DISTINCT tests and the constructs that the planner writes as calls.
 
 `is_null(any)` and its kin are SQL's IS tests; `array_of` is ARRAY[…], `row_of` is ROW(…),
-`greatest` and `least` are SQL's. Quantified comparisons with arrays, `x op ANY (array)`, are the
-derived functions `any:<operator id>` and `all:<operator id>` (`expr.functions.derived`).
+`greatest` and `least` are SQL's; `limit_count` and `offset_count` refuse negative counts.
+Quantified comparisons with arrays, `x op ANY (array)`, are the derived functions
+`any:<operator id>` and `all:<operator id>` (`expr.functions.derived`).
 """
 
 from collections.abc import Callable
 
+from core.errors import SqlError
 from core.rows import Array, Datum, Record
 from expr.array_values import build_array
 from expr.ordering import comparison_key, equality_key
@@ -50,6 +52,19 @@ define("is_null(any)", "bool", lambda value: value is None, strict=False)
 define("is_not_null(any)", "bool", lambda value: value is not None, strict=False)
 define("is_true(bool)", "bool", lambda value: value is True, strict=False)
 define("is_not_true(bool)", "bool", lambda value: value is not True, strict=False)
+
+
+def _row_count(word: str, sqlstate: str) -> Callable[[int], int]:
+    def count(value: int) -> int:
+        if value < 0:
+            raise SqlError(sqlstate, f"{word} must not be negative")
+        return value
+
+    return count
+
+
+define("limit_count(int8)", "int8", _row_count("LIMIT", "2201W"))
+define("offset_count(int8)", "int8", _row_count("OFFSET", "2201X"))
 define("is_false(bool)", "bool", lambda value: value is False, strict=False)
 define("is_not_false(bool)", "bool", lambda value: value is not False, strict=False)
 define("not(bool)", "bool", lambda value: not value)
