@@ -11,13 +11,8 @@ from frontend.session import Session
 from frontend.settings import find_session_variable
 from frontend.transaction import TransactionStatus
 from sql.plan import DiscardPlan, SetPlan, ShowVariablePlan, TransactionPlan, TransactionVerb
-from sql.variables import (
-    SESSION_VARIABLES,
-    SYSTEM_PARAMETERS,
-    Variable,
-    find_variable,
-    parse_search_path,
-)
+from sql.variable_values import parse_search_path
+from sql.variables import SESSION_VARIABLES, SYSTEM_PARAMETERS, Variable, find_variable
 
 ISOLATION: Final = "transaction_isolation"
 READ_ONLY: Final = "transaction_read_only"

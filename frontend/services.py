@@ -10,7 +10,8 @@ from coordinator.client import CoordinatorClient
 from core.clock import Clock
 from frontend.planning import Planner
 from frontend.settings import default_values
-from sql.variables import VariableValue, find_variable, system_value
+from sql.variable_values import VariableValue
+from sql.variables import find_variable, system_value
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,7 +36,7 @@ from sql.coercion import ParameterTypes
 from sql.parse import ParsedStatement, StatementKind
 from sql.session_view import PlanningSession
 from sql.statement_context import StatementContext
-from sql.variables import parse_search_path
+from sql.variable_values import parse_search_path
 
 DEFAULT_DATABASE: Final = "materialize"
 INTERNAL_USER: Final = "mz_system"

@@ -20,7 +20,8 @@ from expr.scalar import Call, Literal, literal
 from expr.timezones import abbreviation_at, offset_at, zone_named
 from frontend.settings import SessionSettings, find_session_variable
 from sql.catalog_view import CatalogView
-from sql.variables import SYSTEM_PARAMETERS, parse_search_path
+from sql.variable_values import parse_search_path
+from sql.variables import SYSTEM_PARAMETERS
 
 MICROSECONDS_PER_DAY: Final = 86_400_000_000
 _EPOCH_US: Final = POSTGRES_EPOCH_UNIX_SECONDS * 1_000_000

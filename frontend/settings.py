@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from core import errors
 from core.errors import SqlError
 from expr.scalar import EvaluationContext
+from sql.variable_values import VariableValue
 from sql.variables import (
     REPORTED_VARIABLES,
     SESSION_VARIABLES,
     SYSTEM_PARAMETERS,
     Variable,
-    VariableValue,
     cannot_change,
     session_variable,
 )

@@ -3,25 +3,36 @@
 A variable's value is held parsed (`bool`, `int`, `float` or `str`) and shown as text; both ways
 are the variable's own. Session variables live in a session and start from the system's defaults,
 which `ALTER SYSTEM` can override; system parameters exist once and only `ALTER SYSTEM` sets them.
-Durations are ints of milliseconds, sizes ints of bytes. Nothing here keeps a value.
-Error words and the forms of values follow PostgreSQL's guc.c.
+Durations are ints of milliseconds, sizes ints of bytes. Nothing here keeps a value. Error words
+follow PostgreSQL's guc.c.
 """
 
-import re
-import zoneinfo
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from enum import StrEnum
 from typing import Final
 
 from core import errors
 from core.errors import SqlError
-from expr.timezones import MAX_ZONE_NAME, named_zone
+from sql.variable_values import (
+    DURATION_UNITS,
+    MAX_VALUE_LENGTH,
+    SIZE_UNITS,
+    VariableValue,
+    format_bool,
+    format_quantity,
+    invalid_value,
+    parse_application_name,
+    parse_bool,
+    parse_date_style,
+    parse_encoding,
+    parse_isolation,
+    parse_quantity,
+    parse_search_path_text,
+    parse_time_zone,
+)
 
-VariableValue = bool | int | float | str
-
-MAX_VALUE_LENGTH: Final = 10_000
 MAX_INT4: Final = 2**31 - 1
 SERVER_VERSION: Final = "9.5.0"
 SERVER_VERSION_NUM: Final = "90500"
@@ -93,196 +104,6 @@ def cannot_change(variable: Variable) -> SqlError:
     )
 
 
-def invalid_value(name: str, value: str, hint: str | None = None) -> SqlError:
-    """The error of a value that a variable does not take."""
-    return SqlError(
-        errors.INVALID_PARAMETER_VALUE,
-        f'invalid value for parameter "{name}": "{value}"',
-        hint=hint,
-    )
-
-
-# How values are read and shown -------------------------------------------------------------------
-
-_TRUE: Final = ("true", "yes", "on")
-_FALSE: Final = ("false", "no", "off")
-
-
-def _parse_bool(name: str, text: str) -> bool:
-    word = text.strip().lower()
-    if word == "1" or (word and word != "o" and any(full.startswith(word) for full in _TRUE)):
-        return True
-    if word == "0" or (word and word != "o" and any(full.startswith(word) for full in _FALSE)):
-        return False
-    raise SqlError(errors.INVALID_PARAMETER_VALUE, f'parameter "{name}" requires a Boolean value')
-
-
-def _format_bool(value: VariableValue) -> str:
-    return "on" if value else "off"
-
-
-_DURATION_UNITS: Final = {
-    "us": Decimal("0.001"),
-    "ms": Decimal(1),
-    "s": Decimal(1000),
-    "min": Decimal(60_000),
-    "h": Decimal(3_600_000),
-    "d": Decimal(86_400_000),
-}
-_SIZE_UNITS: Final = {
-    "B": Decimal(1),
-    "kB": Decimal(1 << 10),
-    "MB": Decimal(1 << 20),
-    "GB": Decimal(1 << 30),
-    "TB": Decimal(1 << 40),
-}
-_QUANTITY: Final = re.compile(r"\s*([+-]?(?:\d{1,20}(?:\.\d{0,20})?|\.\d{1,20}))\s*([A-Za-z]*)\s*")
-
-
-def _parse_quantity(
-    name: str, text: str, units: Mapping[str, Decimal], least: int, most: int
-) -> int:
-    match = _QUANTITY.fullmatch(text)
-    if match is None:
-        raise invalid_value(name, text)
-    number, unit = match.groups()
-    if unit and unit not in units:
-        valid = ", ".join(f'"{known}"' for known in units)
-        raise invalid_value(
-            name, text, f"Valid units for this parameter are {valid}." if units else None
-        )
-    try:
-        value = round(Decimal(number) * (units[unit] if unit else 1))
-    except InvalidOperation:
-        raise invalid_value(name, text) from None
-    if not least <= value <= most:
-        raise SqlError(
-            errors.INVALID_PARAMETER_VALUE,
-            f'{value} is outside the valid range for parameter "{name}" ({least} .. {most})',
-        )
-    return value
-
-
-def _format_quantity(value: VariableValue, units: Mapping[str, Decimal]) -> str:
-    amount = int(value)
-    if amount == 0:
-        return "0"
-    for unit in reversed(tuple(units)):
-        if units[unit] >= 1 and amount % units[unit] == 0:
-            return f"{int(amount / units[unit])}{unit}"
-    return str(amount)
-
-
-def _parse_date_style(text: str) -> str:
-    style, order = "ISO", "MDY"
-    for word in text.replace('"', "").split(","):
-        match word.strip().lower():
-            case "iso":
-                style = "ISO"
-            case "sql" | "german" | "postgres" as other:
-                style = {"sql": "SQL", "german": "German", "postgres": "Postgres"}[other]
-            case "mdy" | "us" | "noneuro" | "noneuropean":
-                order = "MDY"
-            case "dmy" | "euro" | "european":
-                order = "DMY"
-            case "ymd":
-                order = "YMD"
-            case "default" | "":
-                pass
-            case _:
-                raise invalid_value("DateStyle", text)
-    return f"{style}, {order}"
-
-
-_HOURS: Final = re.compile(r"([+-]?)(\d{1,3})(\.\d{1,4})?")
-MAX_OFFSET_HOURS: Final = 167
-
-
-def _parse_time_zone(text: str) -> str:
-    """A zone's name, or hours east of Greenwich turned into a POSIX specification."""
-    word = text.strip()
-    if word.lower() in ("default", "local"):
-        return "UTC"
-    hours = _HOURS.fullmatch(word)
-    if hours is not None:
-        sign, whole, fraction = hours.groups()
-        minutes = round(float(fraction or 0) * 60)
-        if int(whole) > MAX_OFFSET_HOURS:
-            raise invalid_value("TimeZone", text)
-        shown = f"{int(whole):02}" + (f":{minutes:02}" if minutes else "")
-        east, west = ("-", "+") if sign == "-" else ("+", "-")
-        return f"<{east}{shown}>{west}{shown}"
-    zone = named_zone(word)
-    if zone is None:
-        raise invalid_value("TimeZone", text[:MAX_ZONE_NAME])
-    if isinstance(zone, zoneinfo.ZoneInfo):
-        return str(zone.key)
-    return "UTC" if word.lower() == "utc" else word
-
-
-def _parse_encoding(text: str) -> str:
-    word = re.sub(r"[^a-z0-9]", "", text.lower())
-    if word in ("utf8", "unicode", "default"):
-        return "UTF8"
-    raise invalid_value("client_encoding", text, "Headwater speaks UTF8 only.")
-
-
-ISOLATION_LEVELS: Final = ("strict serializable", "serializable")
-
-
-def _parse_isolation(name: str, text: str) -> str:
-    word = " ".join(text.strip().lower().replace("_", " ").split())
-    match word:
-        case "serializable":
-            return word
-        case (
-            "strict serializable"
-            | "repeatable read"
-            | "read committed"
-            | "read uncommitted"
-            | "default"
-        ):
-            # Weaker levels of PostgreSQL still respect real time: only strict serializable does.
-            return "strict serializable"
-        case _:
-            raise invalid_value(name, text, f"Available values: {', '.join(ISOLATION_LEVELS)}.")
-
-
-def parse_search_path(text: str) -> tuple[str, ...]:
-    """The schema names of a search_path value: identifiers, quoted or folded to lower case."""
-    names: list[str] = []
-    for quoted, bare in _PATH_ELEMENT.findall(text):
-        name = quoted[1:-1].replace('""', '"') if quoted else bare.strip().lower()
-        if name:
-            names.append(name)
-    return tuple(names)
-
-
-_PATH_ELEMENT: Final = re.compile(r'("(?:[^"]|"")*")|([^",]+)')
-
-
-def _parse_search_path_text(text: str) -> str:
-    if len(text) > MAX_VALUE_LENGTH or "\0" in text:
-        raise invalid_value("search_path", text[:100])
-    return ", ".join(quote_identifier(name) for name in parse_search_path(text))
-
-
-_PLAIN_IDENTIFIER: Final = re.compile(r"[a-z_][a-z0-9_$]*")
-
-
-def quote_identifier(name: str) -> str:
-    """`name` as it can stand in a list of identifiers."""
-    if _PLAIN_IDENTIFIER.fullmatch(name):
-        return name
-    return '"' + name.replace('"', '""') + '"'
-
-
-def _parse_application_name(text: str) -> str:
-    return "".join(c if " " <= c <= "~" else f"\\x{ord(c):02x}" for c in text[:MAX_VALUE_LENGTH])[
-        :1000
-    ]
-
-
 # Shorthands of the tables -------------------------------------------------------------------------
 
 
@@ -318,8 +139,8 @@ def _bool(
         scope,
         default,
         description,
-        lambda text: _parse_bool(name, text),
-        _format_bool,
+        lambda text: parse_bool(name, text),
+        format_bool,
         reported,
         fixed,
     )
@@ -342,8 +163,8 @@ def _quantity(
         scope,
         default,
         description,
-        lambda text: _parse_quantity(name, text, known, least, most),
-        (lambda value: _format_quantity(value, known)) if known else str,
+        lambda text: parse_quantity(name, text, known, least, most),
+        (lambda value: format_quantity(value, known)) if known else str,
         False,
         fixed,
     )
@@ -373,7 +194,7 @@ _SESSION_TABLE: Final = (
         "application_name",
         "",
         "Sets the application name to be reported in statistics and logs.",
-        parse=_parse_application_name,
+        parse=parse_application_name,
         reported=True,
     ),
     _bool(
@@ -387,7 +208,7 @@ _SESSION_TABLE: Final = (
         "client_encoding",
         "UTF8",
         "Sets the client's character set encoding.",
-        parse=_parse_encoding,
+        parse=parse_encoding,
         reported=True,
     ),
     _enum(
@@ -409,7 +230,7 @@ _SESSION_TABLE: Final = (
         "DateStyle",
         "ISO, MDY",
         "Sets the display format for date and time values.",
-        parse=_parse_date_style,
+        parse=parse_date_style,
         reported=True,
     ),
     _text("default_table_access_method", "heap", "Accepted for compatibility."),
@@ -418,7 +239,7 @@ _SESSION_TABLE: Final = (
         "default_transaction_isolation",
         "strict serializable",
         "Sets the isolation level of new transactions.",
-        parse=lambda text: _parse_isolation("default_transaction_isolation", text),
+        parse=lambda text: parse_isolation("default_transaction_isolation", text),
     ),
     _bool("default_transaction_read_only", "off", "Makes new transactions read only."),
     _bool("emit_timestamp_notice", "off", "Accepted for compatibility."),
@@ -434,13 +255,13 @@ _SESSION_TABLE: Final = (
         "idle_in_transaction_session_timeout",
         "2min",
         "Sets the maximum allowed idle time between queries, when in a transaction.",
-        units=_DURATION_UNITS,
+        units=DURATION_UNITS,
     ),
     _quantity(
         "idle_session_timeout",
         "0",
         "Sets the maximum allowed idle time between queries, when not in a transaction.",
-        units=_DURATION_UNITS,
+        units=DURATION_UNITS,
     ),
     _bool("integer_datetimes", "on", "Datetimes are integer based.", reported=True, fixed=True),
     _enum(
@@ -463,7 +284,7 @@ _SESSION_TABLE: Final = (
     _text("lc_monetary", "C", "Accepted for compatibility."),
     _text("lc_numeric", "C", "Accepted for compatibility."),
     _text("lc_time", "C", "Accepted for compatibility."),
-    _quantity("lock_timeout", "0", "Accepted for compatibility.", units=_DURATION_UNITS),
+    _quantity("lock_timeout", "0", "Accepted for compatibility.", units=DURATION_UNITS),
     _quantity(
         "max_identifier_length", "255", "The maximum identifier length in bytes.", fixed=True
     ),
@@ -471,7 +292,7 @@ _SESSION_TABLE: Final = (
         "max_query_result_size",
         "0",
         "Accepted for compatibility; results are streamed.",
-        units=_SIZE_UNITS,
+        units=SIZE_UNITS,
         most=1 << 50,
     ),
     _text("mz_version", "", "The version of Headwater.", reported=True, fixed=True),
@@ -480,7 +301,7 @@ _SESSION_TABLE: Final = (
         "search_path",
         "public",
         "Sets the schema search order for names that are not schema-qualified.",
-        parse=_parse_search_path_text,
+        parse=parse_search_path_text,
         reported=True,
     ),
     _text("server_encoding", "UTF8", "The server's encoding.", reported=True, fixed=True),
@@ -503,7 +324,7 @@ _SESSION_TABLE: Final = (
         "statement_timeout",
         "0",
         "Sets the maximum allowed duration of any statement; 0 turns it off.",
-        units=_DURATION_UNITS,
+        units=DURATION_UNITS,
     ),
     _bool("synchronize_seqscans", "on", "Accepted for compatibility."),
     _enum(
@@ -516,14 +337,14 @@ _SESSION_TABLE: Final = (
         "TimeZone",
         "UTC",
         "Sets the time zone for displaying and interpreting time stamps.",
-        parse=_parse_time_zone,
+        parse=parse_time_zone,
         reported=True,
     ),
     _text(
         "transaction_isolation",
         "strict serializable",
         "Sets the current transaction's isolation level.",
-        parse=lambda text: _parse_isolation("transaction_isolation", text),
+        parse=lambda text: parse_isolation("transaction_isolation", text),
     ),
     _bool("transaction_read_only", "off", "Sets the current transaction's read-only status."),
     _bool("welcome_message", "on", "Accepted for compatibility; there is no welcome message."),
@@ -574,7 +395,7 @@ _SYSTEM_TABLE: Final = (
         "max_statement_size",
         "16MB",
         "The largest text of one query message.",
-        units=_SIZE_UNITS,
+        units=SIZE_UNITS,
         least=1024,
         most=1 << 30,
     ),
@@ -588,7 +409,7 @@ _SYSTEM_TABLE: Final = (
         "compute_memory_limit",
         "2GB",
         "How much memory one read may use in a replica.",
-        units=_SIZE_UNITS,
+        units=SIZE_UNITS,
         least=1 << 20,
         most=1 << 50,
     ),
@@ -596,7 +417,7 @@ _SYSTEM_TABLE: Final = (
         "compute_collection_cache_size",
         "1GB",
         "How much memory a replica keeps decoded collections in.",
-        units=_SIZE_UNITS,
+        units=SIZE_UNITS,
         least=1 << 20,
         most=1 << 50,
     ),
@@ -604,7 +425,7 @@ _SYSTEM_TABLE: Final = (
         "since_lag",
         "1s",
         "How far a collection's since stays behind the present when nobody holds it.",
-        units=_DURATION_UNITS,
+        units=DURATION_UNITS,
         most=86_400_000,
     ),
 )

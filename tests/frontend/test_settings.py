@@ -4,13 +4,8 @@ import pytest
 
 from core.errors import SqlError
 from frontend.settings import SessionSettings, default_values, parse_options
-from sql.variables import (
-    SESSION_VARIABLES,
-    SYSTEM_PARAMETERS,
-    check_alter_system,
-    parse_search_path,
-    system_value,
-)
+from sql.variable_values import parse_search_path
+from sql.variables import SESSION_VARIABLES, SYSTEM_PARAMETERS, check_alter_system, system_value
 
 
 def fresh() -> SessionSettings:
