@@ -231,15 +231,25 @@ class Builder:
             places = ", ".join(
                 f"{index + 1} {self.one('', 'DESC', 'NULLS FIRST')}" for index in range(len(kinds))
             )
-            text = f"{text} ORDER BY {places} LIMIT {self.count(0, 4)}"
-            text += f" OFFSET {self.count(0, 2)}" if self.chance(30) else ""
+            text = f"{text} ORDER BY {places} LIMIT {self.row_count(outer)}"
+            text += f" OFFSET {self.row_count(outer)}" if self.chance(30) else ""
         return text
+
+    def row_count(self, outer: Columns) -> str:
+        if outer.of(INT) and self.chance(50):
+            return f"abs({self.one(*outer.of(INT))})"
+        return str(self.count(0, 4))
 
     def select(self, kinds: tuple[str, ...], outer: Columns, depth: int) -> str:
         source, columns = self.source(outer, depth)
         where = f" WHERE {self.test(columns, outer, depth)}" if self.chance(60) else ""
         if self.chance(30):
             return self.grouped(kinds, outer, depth, f"{source}{where}", columns)
+        if self.chance(10):
+            kind, *others = kinds
+            item = self.scalar(kind, columns, outer, depth)
+            calls = (self.aggregate(k, self.scalar(k, columns, Columns(), 0, 1)) for k in others)
+            return f"SELECT {', '.join((item, *calls))} FROM {source}{where} GROUP BY 1"
         items = ", ".join(self.select_item(kind, columns, outer, depth) for kind in kinds)
         distinct = "DISTINCT " if self.chance(20) else ""
         return f"SELECT {distinct}{items} FROM {source}{where}"
