@@ -351,6 +351,11 @@ CATALOG_TABLE_FUNCTIONS: Final[tuple[CatalogTableFunction, ...]] = (
         "SELECT a.* FROM pg_catalog.pg_stat_activity a WHERE $1 IS NULL OR a.pid = $1",
     ),
     CatalogTableFunction(
+        "pg_available_extensions",
+        (),
+        "SELECT e.name, e.default_version, e.comment FROM pg_catalog.pg_available_extensions e",
+    ),
+    CatalogTableFunction(
         "pg_get_keywords",
         (),
         "SELECT k.word, k.catcode, k.catdesc FROM mz_internal.mz_keywords k",
