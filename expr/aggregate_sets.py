@@ -1,6 +1,5 @@
-"""min and max, boolean and bit aggregates, and the aggregates that collect values."""
+"""Boolean and bit aggregates, and the aggregates that collect values."""
 
-import operator
 from collections.abc import Callable, Sequence
 from functools import reduce
 from typing import Any
@@ -9,78 +8,10 @@ from core.errors import SqlError
 from core.rows import Array, Datum
 from expr.aggregates import BaseAggregate
 from expr.array_values import EMPTY, check_dimensions, one_dimensional
+from expr.errors import MAX_RESULT_BYTES, too_large
 from expr.json_values import dump_jsonb, quote_json
 
 Multiset = dict[Any, list[Any]]  # key -> [datum, multiplicity]
-
-
-class Extreme(BaseAggregate):
-    """min and max over any orderable type, kept as a multiset so that values can be retracted.
-
-    Of datums that compare equal (1.0 and 1.00) the one that sorts first as text is the result, so
-    that the result is a function of the multiset.
-    """
-
-    def __init__(self, key: Callable[[Datum], Any] | None, *, is_max: bool) -> None:
-        self._key = key
-        self._choose = max if is_max else min
-
-    def start(self) -> dict[Datum, int]:
-        return {}
-
-    def add(self, state: dict[Datum, int], args: tuple[Datum, ...], diff: int) -> dict[Datum, int]:
-        value = args[0]
-        if value is None:
-            return state
-        entry = value if self._key is None else (_identity_text(value), value)
-        count = state.get(entry, 0) + diff
-        if count:
-            state[entry] = count
-        else:
-            del state[entry]
-        return state
-
-    def finish(self, state: dict[Datum, int]) -> Datum:
-        if self._key is None:
-            return self._choose((value for value, n in state.items() if n > 0), default=None)
-        return self._best(value for (_, value), n in state.items() if n > 0)
-
-    def bulk(self, columns: Sequence[Sequence[Datum]]) -> Datum:
-        column = columns[0]
-        if None in column:
-            column = [value for value in column if value is not None]
-        if self._key is None:
-            return self._choose(column, default=None)
-        return self._best(column)
-
-    def extend(
-        self, state: dict[Datum, int], columns: Sequence[Sequence[Datum]]
-    ) -> dict[Datum, int]:
-        best = self.bulk(columns)
-        if best is None:
-            return state
-        so_far = self.finish(state)
-        best = best if so_far is None else self.bulk([[so_far, best]])
-        return self.add({}, (best,), 1)
-
-    def _best(self, values: Any) -> Datum:
-        best: Datum = None
-        best_key: Any = None
-        key = self._key
-        assert key is not None
-        prefers = operator.gt if self._choose is max else operator.lt
-        for value in values:
-            value_key = key(value)
-            if best is None or prefers(value_key, best_key):
-                best, best_key = value, value_key
-            elif value_key == best_key and _identity_text(value) < _identity_text(best):
-                best = value
-        return best
-
-
-def _identity_text(value: Datum) -> str:
-    """A text that tells apart datums that SQL finds equal."""
-    return str(value)
 
 
 class BooleanFold(BaseAggregate):
@@ -195,6 +126,8 @@ def collect_string(rows: list[tuple[Datum, ...]]) -> Datum:
     for value, delimiter in rows[1:]:
         parts.append(empty if delimiter is None else delimiter)
         parts.append(value)
+    if sum(map(len, parts)) > MAX_RESULT_BYTES:
+        raise too_large()
     return empty.join(parts)
 
 

@@ -95,4 +95,3 @@ NULL_TEMPLATES: Final = {
     "is_not_false(bool)": "({0} is not False)",
 }
 TEMPLATES["not(bool)"] = "(not {0})"
-TEMPLATES["||(text,text)"] = "({0} + {1})"

@@ -18,7 +18,7 @@ from expr.array_values import (
     slice_array,
     subscript,
 )
-from expr.functions.strings import printer
+from expr.functions.strings import join, printer
 from expr.ordering import comparison_key, equality_key
 from expr.registry import CallSite, FunctionKind, define
 
@@ -171,7 +171,7 @@ def _to_string(site: CallSite) -> Callable[..., str | None]:
         if array is None or delimiter is None:
             return None
         parts = (null_text if item is None else show(item) for item in array.elements)
-        return delimiter.join(part for part in parts if part is not None)
+        return str(join(delimiter, (part for part in parts if part is not None)))
 
     return array_to_string
 

@@ -6,6 +6,7 @@ from core.errors import INVALID_PARAMETER_VALUE, SqlError
 from core.rows import Array, Datum
 from core.sql_types import TEXT, Column
 from expr.array_values import one_dimensional
+from expr.functions.strings import check_length
 from expr.like_patterns import ilike_matcher, like_escape, like_matcher
 from expr.registry import FunctionKind, define, type_named
 from expr.regular_expressions import (
@@ -82,7 +83,7 @@ def _replace(
 ) -> str:
     regex = compile_regex(pattern, flags._replace(is_global=False))
     pieces: list[str] = []
-    end = 0
+    end = length = 0
     if start - 1 > len(text):
         return text
     for count, match in enumerate(regex.compiled.finditer(text, start - 1), 1):
@@ -90,6 +91,8 @@ def _replace(
             continue
         pieces.append(text[end : match.start()])
         pieces.append(_expand(template, match, regex.groups))
+        length += len(pieces[-2]) + len(pieces[-1])
+        check_length(length)
         end = match.end()
         if occurrence:
             break

@@ -2,7 +2,7 @@
 
 import base64
 import unicodedata
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Final
 
 from core.errors import (
@@ -28,6 +28,23 @@ def check_length(characters: int) -> None:
     """Refuse to build a text longer than one call may."""
     if characters > MAX_RESULT_BYTES:
         raise too_large()
+
+
+def append(left: Datum, right: Datum) -> Datum:
+    """Two texts or byte strings as one."""
+    check_length(len(left) + len(right))
+    return left + right
+
+
+def join(separator: Datum, parts: Iterable[Datum]) -> Datum:
+    """`separator.join(parts)`, given up as soon as it would be too long."""
+    kept = []
+    length = 0
+    for part in parts:
+        length += len(separator) + len(part)
+        check_length(length)
+        kept.append(part)
+    return separator.join(kept)
 
 
 def upper(text: str) -> str:
@@ -66,6 +83,7 @@ def overlay(value: Datum, replacement: Datum, start: int, length: int | None = N
     end = start + span
     if end >= 2**31:
         raise SqlError("22003", "integer out of range")
+    check_length(len(value) + len(replacement))
     return value[: start - 1] + replacement + substring(value, end)
 
 
@@ -186,9 +204,8 @@ def _concat(site: CallSite) -> Callable[..., str]:
     printers = [printer(arg, site.context) for arg in site.args]
 
     def concat(*values: Datum) -> str:
-        return "".join(
-            show(value) for show, value in zip(printers, values, strict=True) if value is not None
-        )
+        shown = zip(printers, values, strict=True)
+        return str(join("", (show(value) for show, value in shown if value is not None)))
 
     return concat
 
@@ -199,9 +216,8 @@ def _concat_ws(site: CallSite) -> Callable[..., str | None]:
     def concat_ws(separator: str | None, *values: Datum) -> str | None:
         if separator is None:
             return None
-        return separator.join(
-            show(value) for show, value in zip(printers, values, strict=True) if value is not None
-        )
+        shown = zip(printers, values, strict=True)
+        return str(join(separator, (show(value) for show, value in shown if value is not None)))
 
     return concat_ws
 
@@ -210,9 +226,9 @@ def _text_with_any(*, text_first: bool) -> Callable[[CallSite], Callable[[Datum,
     def specialize(site: CallSite) -> Callable[[Datum, Datum], str]:
         if text_first:
             show = text_caster(site.args[1], site.context)
-            return lambda left, right: left + show(right)
+            return lambda left, right: append(left, show(right))
         show = text_caster(site.args[0], site.context)
-        return lambda left, right: show(left) + right
+        return lambda left, right: append(show(left), right)
 
     return specialize
 
@@ -386,7 +402,7 @@ def _trim_bytes(value: bytes, characters: bytes, *, left: bool, right: bool) -> 
 
 
 def _define_text() -> None:
-    define("||(text,text)", "text", lambda a, b: a + b, kind=OPERATOR)
+    define("||(text,text)", "text", append, kind=OPERATOR)
     define(
         *("||(text,anynonarray)", "text", _text_with_any(text_first=True)),
         kind=OPERATOR,
@@ -455,7 +471,7 @@ def _quote_nullable(value: str | None) -> str:
 
 
 def _define_bytes() -> None:
-    define("||(bytea,bytea)", "bytea", lambda a, b: a + b, kind=OPERATOR)
+    define("||(bytea,bytea)", "bytea", append, kind=OPERATOR)
     define("length(bytea)", "int4", len)
     define("octet_length(bytea)", "int4", len)
     define("bit_length(bytea)", "int4", lambda v: len(v) * 8)
