@@ -133,7 +133,11 @@ def _define_all() -> None:
         _define_dates(symbol, compare)
     for symbol in ("=", "<>"):
         define(f"{symbol}(xid,xid)", "bool", COMPARISONS[symbol], kind=kind)
-        define(f"{symbol}(xid,int4)", "bool", COMPARISONS[symbol], kind=kind)
+        define(
+            *(f"{symbol}(xid,int4)", "bool"),
+            lambda a, b, c=COMPARISONS[symbol]: c(a, b % 2**32),
+            kind=kind,
+        )
 
 
 _define_all()
