@@ -11,8 +11,6 @@ from expr.array_values import EMPTY, check_dimensions, one_dimensional
 from expr.errors import MAX_RESULT_BYTES, too_large
 from expr.json_values import dump_jsonb, quote_json
 
-Multiset = dict[Any, list[Any]]  # key -> [datum, multiplicity]
-
 
 class BooleanFold(BaseAggregate):
     """bool_and (`decisive` False) and bool_or (True)."""

@@ -8,11 +8,12 @@ from typing import Any, Final
 from core.sql_types import RECORD
 from expr import aggregate_sets as sets
 from expr import aggregate_sums as sums
+from expr.aggregate_extremes import Extreme
 from expr.aggregates import AggregateFunction
 from expr.functions.arithmetic import BOUNDS
 from expr.functions.interval_arithmetic import divide_interval
 from expr.json_conversion import object_key, to_json_text, to_json_value
-from expr.ordering import comparison_key
+from expr.ordering import comparison_key, sort_key
 from expr.registry import CallSite, FunctionKind, define
 
 Formula = Callable[..., Fraction | None]
@@ -29,7 +30,11 @@ def _aggregate(signature: str, returns: str, make: Callable[[CallSite], Aggregat
 
 
 def _extreme(*, is_max: bool) -> Callable[[CallSite], AggregateFunction]:
-    return lambda site: sets.Extreme(comparison_key(site.args[0]), is_max=is_max)
+    return lambda site: Extreme(
+        sort_key(site.args[0], descending=is_max),
+        max if is_max else min,
+        is_exact=comparison_key(site.args[0]) is None,
+    )
 
 
 def _define_sums() -> None:
