@@ -5,6 +5,8 @@ from dataclasses import dataclass
 
 from hypothesis import strategies as st
 
+from core.sql_types import SqlType
+from expr.registry import FunctionKind
 from expr.scalar import EvaluationContext
 from tests.expr.arguments import argument_texts
 from tests.expr.evaluation import TEXT_ARRAY, UTC_CONTEXT, evaluator
@@ -51,6 +53,11 @@ def call_sql(signature: Signature, texts: Texts) -> str:
     return signature.sql(arguments)
 
 
+def result_type(signature: Signature) -> SqlType:
+    """The type of what `Signature.sql` writes: the rows of a table function are an array."""
+    return TEXT_ARRAY if signature.function.kind is FunctionKind.TABLE else signature.returns
+
+
 def mismatches(
     reference: PostgresReference,
     signature: Signature,
@@ -60,7 +67,7 @@ def mismatches(
     """The calls of a batch on which the two sides differ."""
     evaluate = evaluator(signature, context)
     statements = [call_sql(signature, texts) for texts in batch]
-    returns = signature.returns if signature.function.kind != "table" else TEXT_ARRAY
+    returns = result_type(signature)
     outcomes = reference.evaluate([(statement, returns) for statement in statements])
     found = []
     for texts, statement, theirs in zip(batch, statements, outcomes, strict=True):
