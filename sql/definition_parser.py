@@ -68,18 +68,11 @@ class DefinitionParser(SessionParser):
             self.skip_statement()
         return statement
 
-    def skip_statement(self) -> None:
-        """Step to the end of the statement."""
-        while self.token.kind != "e" and not self.at(";"):
-            self.advance()
-
     def unsupported(self, verb: str) -> ast.Statement:
         """A statement that is PostgreSQL's or Materialize's but not ours."""
         if self.token.kind != "w":
             self.fail()
-        what = f"{verb} {self.token.value.upper()}"
-        self.skip_statement()
-        return ast.Unsupported(what)
+        return self.refused(f"{verb} {self.token.value.upper()}")
 
     def _create_table(self, temporary: bool) -> ast.Statement:
         exists = self._if_not_exists()
@@ -87,7 +80,7 @@ class DefinitionParser(SessionParser):
         columns: list[ast.ColumnDefinition] = []
         constraints: list[str] = []
         names: tuple[str, ...] = ()
-        if self.at_words("partition", "of") or self.at_word("of"):
+        if self.at_words("partition", "of") or self.at_word("of", "from"):
             return self.unsupported("CREATE TABLE")
         if self.at("(") and self._at_name_list():
             names = self.name_list()
@@ -95,12 +88,16 @@ class DefinitionParser(SessionParser):
             while not self.at(")"):
                 if columns or constraints:
                     self.expect(",")
+                if self.at_word("like"):
+                    return self.unsupported("CREATE TABLE …")
                 constraint = self._table_constraint()
                 if constraint is None:
                     columns.append(self._column_definition())
                 else:
                     constraints.append(constraint)
             self.expect(")")
+            if self.at_word("partition", "inherits"):
+                return self.unsupported("CREATE TABLE …")
         elif not self.at_word("as", "with", "on", "without", "using", "tablespace"):
             self.fail()
         self._table_options()

@@ -6,7 +6,7 @@ never by trying and going back, so parsing time is linear in the text.
 
 from typing import TYPE_CHECKING, Final
 
-from core.errors import SYNTAX_ERROR, SqlError
+from core.errors import FEATURE_NOT_SUPPORTED, SYNTAX_ERROR, SqlError
 from sql import syntax as ast
 from sql.keywords import NEEDS_AS, NOT_COLUMN
 from sql.lexer import Token
@@ -458,6 +458,12 @@ class QueryParser(WindowParser):
 
     def alias(self, *, definitions: bool = False) -> ast.Alias | None:
         """`[AS] name [(columns)]`; with `definitions`, columns may have types."""
+        if self.at_words("as", "of") and self._at_time(2):
+            raise SqlError(
+                FEATURE_NOT_SUPPORTED,
+                "AS OF is not supported",
+                position=self.token.start + 1,
+            )
         explicit = self.accept_word("as") is not None
         if definitions and explicit and self.at("("):
             names, types = self._column_definitions()
@@ -471,6 +477,11 @@ class QueryParser(WindowParser):
             names, types = self._column_definitions()
             return ast.Alias(name, names, types)
         return ast.Alias(name, self.name_list())
+
+    def _at_time(self, ahead: int) -> bool:
+        """Whether what follows AS OF is a time, so that OF is no alias."""
+        token = self.peek(ahead)
+        return token.kind in "nsp" or (token.kind == "w" and token.value in ("at", "now"))
 
     def _column_definitions(self) -> tuple[tuple[str, ...], tuple[ast.TypeName, ...]]:
         self.expect("(")

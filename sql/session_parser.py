@@ -17,27 +17,36 @@ class SessionParser(QueryParser):
 
     # Settings
 
+    def refused(self, what: str) -> ast.Unsupported:
+        """A statement that is read over and answered with 0A000."""
+        self.skip_statement()
+        return ast.Unsupported(what)
+
+    def skip_statement(self) -> None:
+        """Step to the end of the statement."""
+        while self.token.kind != "e" and not self.at(";"):
+            self.advance()
+
     def set_statement(self) -> ast.Statement:
         """SET, from the word on."""
         self.expect_word("set")
         if self.accept_words("session", "characteristics", "as", "transaction"):
             return ast.SetTransaction(True, self.transaction_modes())
         if self.at_words("session", "authorization"):
-            self.advance()
-            self.advance()
-            return self._role_value("session_authorization", False)
+            return self.refused("SET SESSION AUTHORIZATION")
+        if self.at_word("constraints"):
+            return self.refused("SET CONSTRAINTS")
         local = False
         if self.at_word("local", "session") and self.peek().value not in ("=", "to", "."):
             local = self.advance().value == "local"
         if self.accept_word("transaction"):
             if self.at_word("snapshot"):
-                return ast.Unsupported("SET TRANSACTION SNAPSHOT")
+                return self.refused("SET TRANSACTION SNAPSHOT")
             return ast.SetTransaction(False, self.transaction_modes())
         if self.accept_words("time", "zone"):
             return ast.SetVariable("timezone", self._time_zone(), local)
         if self.at_word("role") and self.peek().value not in ("=", "to"):
-            self.advance()
-            return self._role_value("role", local)
+            return self.refused("SET ROLE")
         if self.at_word("names") and self.peek().kind == "s":
             self.advance()
             return ast.SetVariable("client_encoding", (self.string(),), local)
@@ -57,12 +66,6 @@ class SessionParser(QueryParser):
         while self.accept("."):
             parts.append(self.label())
         return ".".join(parts)
-
-    def _role_value(self, name: str, local: bool) -> ast.Statement:
-        if self.token.kind not in "wqs":
-            self.fail()
-        value = self.advance().value
-        return ast.SetVariable(name, None if value == "default" else (value,), local)
 
     def _time_zone(self) -> tuple[str, ...] | None:
         if self.accept_word("default", "local"):
@@ -214,11 +217,11 @@ class SessionParser(QueryParser):
                 return ast.Transaction("release", "RELEASE", (), self.name(), False)
             case "commit" | "end":
                 if self.at_word("prepared"):
-                    return ast.Unsupported("COMMIT PREPARED")
+                    return self.refused("COMMIT PREPARED")
                 self.accept_word("work", "transaction")
                 return ast.Transaction("commit", "COMMIT", (), None, self._chain_clause())
         if self.at_word("prepared"):
-            return ast.Unsupported("ROLLBACK PREPARED")
+            return self.refused("ROLLBACK PREPARED")
         self.accept_word("work", "transaction")
         if word == "rollback" and self.accept_word("to"):
             self.accept_word("savepoint")
@@ -282,6 +285,8 @@ class SessionParser(QueryParser):
             with_hold = self.peek(-1).value == "with"
             self.expect_word("hold")
         self.expect_word("for")
+        if self.at_word("subscribe", "tail"):
+            return self.refused("DECLARE … SUBSCRIBE")
         start = self.token.start
         query = self.query()
         return ast.Declare(name, query, self.slice_from(start), with_hold, scroll, binary)

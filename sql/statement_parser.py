@@ -73,8 +73,7 @@ class StatementParser(DefinitionParser):
         if word in _TOLERATED_WORDS:
             return self.tolerated_statement()
         if word in _UNSUPPORTED_WORDS:
-            self.skip_statement()
-            return ast.Unsupported(word.upper())
+            return self.refused(word.upper())
         raise self.unexpected()
 
     # Queries and modifications
@@ -224,6 +223,8 @@ class StatementParser(DefinitionParser):
         query: ast.Query | None = None
         columns: tuple[tuple[str, int], ...] = ()
         if self.accept("("):
+            if self.at_word("subscribe", "tail"):
+                return self.refused("COPY (SUBSCRIBE …)")
             if self.at_word("insert", "update", "delete"):
                 raise SqlError("0A000", "COPY of a data-modifying statement is not supported")
             query = self.query()
