@@ -175,11 +175,12 @@ class BatchBuilder:
         return Batch(tuple(self._parts), self._update_count)
 
     async def abort(self) -> None:
-        """Delete the blobs written so far; the builder is done."""
+        """Delete the blobs written so far; the builder is done.
+
+        A blob on its way is waited for: cancelled, it could land after its deletion."""
         self._rows, self._diffs, self._times = [], [], []
         if self._storing is not None:
-            self._storing.cancel()
-            await asyncio.wait([self._storing])
+            await asyncio.gather(self._storing, return_exceptions=True)
         if self._keys:
             await self._blob.delete(self._keys)
 
@@ -203,7 +204,7 @@ class BatchBuilder:
 
     async def _await_stored(self) -> None:
         if self._storing is not None:
-            await self._storing
+            await asyncio.shield(self._storing)
             self._storing = None
 
 

@@ -4,6 +4,7 @@ and a dropped table leaves nothing."""
 import asyncio
 import time
 from collections.abc import AsyncIterator, Iterator
+from io import BytesIO
 from pathlib import Path
 from typing import Final
 
@@ -15,7 +16,7 @@ from tests.running_server import HeadwaterServer
 
 CONNECTIONS: Final = 16
 PADDING: Final = "x" * 60
-DEADLINE_S: Final = 120.0
+DEADLINE_S: Final = 60.0
 POLL_S: Final = 0.25
 MAX_ENTRIES: Final = 3_000  # the log keeps two bases of the txns shard, 1,000 entries apart
 MAX_CONSENSUS_BYTES: Final = 32 * 1024 * 1024
@@ -29,6 +30,7 @@ SELECT (SELECT count(*) FROM consensus WHERE shard = $1)
      + (SELECT count(*) FROM consensus_head WHERE shard = $1)
      + (SELECT count(*) FROM blob WHERE starts_with(key, $1 || '/'))"""
 
+MALFORMED_AT_LAST: Final = b"1\tx\n" * 100_000 + b"one\tx\n"
 BLOBS: Final = "SELECT count(*) FROM blob WHERE starts_with(key, $1 || '/')"
 
 Connection = asyncpg.Connection
@@ -99,6 +101,14 @@ async def test_writes_that_were_given_up_leave_nothing(
     await first.execute(fill)
     assert await store.fetchval(BLOBS, shard) > 0
     await first.execute("ROLLBACK")
+    await wait_for_blobs(store, shard, 0)
+    vanishing = await asyncpg.connect(server.dsn)
+    await vanishing.execute("BEGIN")
+    await vanishing.execute(fill)
+    vanishing.terminate()
+    await wait_for_blobs(store, shard, 0)
+    with pytest.raises(asyncpg.InvalidTextRepresentationError):
+        await first.copy_to_table("large", source=BytesIO(MALFORMED_AT_LAST))
     await wait_for_blobs(store, shard, 0)
     # Of two that read what the other writes, one is refused.
     fill += " WHERE NOT EXISTS (SELECT FROM large)"
