@@ -4,6 +4,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 
 from tests.sql.errors import WRONG
+from tests.sql.operators import OPERATORS
 from tests.sql.pair import Failure, Pair, answer
 from tests.sql.queries import statements
 
@@ -36,6 +37,13 @@ def test_queries_answer_as_postgresql_does(pair: Pair, query: str) -> None:
 @given(query=statements())
 def test_many_queries_answer_as_postgresql_does(pair: Pair, query: str) -> None:
     check_rows(pair, query)
+
+
+@pytest.mark.parametrize("operator", OPERATORS)
+def test_every_operator_answers_as_postgresql_does(pair: Pair, operator: str) -> None:
+    """Rows in order."""
+    query = OPERATORS[operator].encode()
+    assert pair.headwater.execute(query).fetchall() == pair.postgres.execute(query).fetchall()
 
 
 @pytest.mark.parametrize("statement", WRONG)
