@@ -2,6 +2,7 @@
 
 import asyncio
 import datetime
+import json
 import uuid
 from collections.abc import AsyncIterator
 from decimal import Decimal
@@ -183,3 +184,47 @@ async def test_concurrent_updates_are_all_counted(
 
     await asyncio.gather(*(add(5) for _ in range(6)))
     assert await connection.fetchval("SELECT id FROM q") == 30
+
+
+@pytest.mark.parametrize(
+    ("type_name", "value"),
+    [
+        ("bool[]", [True, None]),
+        ("int2[]", [[1, 2], [3, 4]]),
+        ("int8[]", []),
+        ("float8[]", [0.5, -1.0]),
+        ("numeric[]", [Decimal("1.50")]),
+        ("date[]", [datetime.date(2024, 2, 29)]),
+        ("timestamptz[]", [datetime.datetime(2024, 5, 6, tzinfo=datetime.UTC)]),
+        ("uuid[]", [uuid.UUID(int=7)]),
+        ("jsonb[]", ['{"a": 1}']),
+        ("varchar(4)[]", ["abcd"]),
+    ],
+)
+async def test_arrays_are_introspected(
+    connection: asyncpg.Connection, type_name: str, value: object
+) -> None:
+    assert await connection.fetchval(f"SELECT $1::{type_name}", value) == value
+
+
+async def test_a_codec_of_the_clients_own(connection: asyncpg.Connection) -> None:
+    await connection.set_type_codec(
+        "jsonb", encoder=json.dumps, decoder=json.loads, schema="pg_catalog"
+    )
+    value = {"a": [1, None, "é"]}
+    assert await connection.fetchval("SELECT $1::jsonb", value) == value
+    assert await connection.fetchval("SELECT array[$1::jsonb]", value) == [value]
+    await connection.reset_type_codec("jsonb", schema="pg_catalog")
+    assert await connection.fetchval("SELECT '[1]'::jsonb") == "[1]"
+
+
+async def test_a_type_that_the_client_does_not_know(connection: asyncpg.Connection) -> None:
+    now = await connection.fetchval("SELECT mz_now()")
+    assert int(now) > 0
+    assert await connection.fetchval("SHOW jit") in ("on", "off")
+
+
+async def test_names_of_objects(connection: asyncpg.Connection) -> None:
+    row = await connection.fetchrow("SELECT $1::regclass, 'int4'::regtype", "pg_class")
+    assert row is not None
+    assert tuple(row) == ("pg_class", "integer")

@@ -9,6 +9,7 @@ from uuid import UUID
 import psycopg
 import pytest
 from psycopg import errors, sql
+from psycopg.types import TypeInfo
 from psycopg.types.json import Jsonb
 
 from tests.running_server import HeadwaterServer
@@ -400,3 +401,26 @@ def test_oids_of_objects_are_names_in_text(connection: psycopg.Connection) -> No
         assert (cursor.fetchone() or ())[0] == int(oid).to_bytes(4, "big")
     with connection.cursor() as cursor, cursor.copy(f"COPY ({query}) TO STDOUT") as copy:
         assert b"".join(bytes(part) for part in copy).split(b"\t")[:2] == [b"pg_class", b"array_in"]
+
+
+@pytest.mark.parametrize(
+    ("name", "oid", "array_oid"),
+    [("int4", 23, 1007), ("text", 25, 1009), ("jsonb", 3802, 3807), ("timestamptz", 1184, 1185)],
+)
+def test_type_information(
+    connection: psycopg.Connection, name: str, oid: int, array_oid: int
+) -> None:
+    found = TypeInfo.fetch(connection, name)
+    assert found is not None
+    assert (found.name, found.oid, found.array_oid, found.delimiter) == (name, oid, array_oid, ",")
+
+
+def test_information_of_a_missing_type(connection: psycopg.Connection) -> None:
+    assert TypeInfo.fetch(connection, "nothing") is None
+    assert TypeInfo.fetch(connection, "nowhere.nothing") is None
+
+
+async def test_type_information_asynchronously(async_connection: psycopg.AsyncConnection) -> None:
+    found = await TypeInfo.fetch(async_connection, "numeric")
+    assert found is not None
+    assert found.oid == 1700
