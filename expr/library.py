@@ -3,6 +3,7 @@
 import expr.functions.aggregates
 import expr.functions.arithmetic
 import expr.functions.arrays
+import expr.functions.bits
 import expr.functions.calendar_differences
 import expr.functions.casts
 import expr.functions.catalog_rows
@@ -25,4 +26,5 @@ import expr.functions.session
 import expr.functions.strings
 import expr.functions.tables
 import expr.functions.type_names
+import expr.functions.unicode
 import expr.functions.windows  # noqa: F401

@@ -71,7 +71,7 @@ def _position(site: CallSite) -> Callable[..., int | None]:
         if array is None:
             return None
         _check_search(array)
-        if not array.dimensions:
+        if not array.dimensions or (item is None and None not in array.elements):
             return None
         if start is None:
             raise SqlError("22004", "initial position must not be null")

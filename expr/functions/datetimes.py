@@ -414,16 +414,16 @@ def _define_functions() -> None:
     define("isfinite(timestamp)", "bool", is_finite_time)
     define("isfinite(timestamptz)", "bool", is_finite_time)
     define("isfinite(interval)", "bool", lambda value: not is_infinite(value))
-    define(
-        *("date_add(timestamptz,interval)", "timestamptz"),
-        lambda context, value, step: add_in_zone(_zone(context), value, step),
-        needs_context=True,
-    )
-    define(
-        *("date_subtract(timestamptz,interval)", "timestamptz"),
-        lambda context, value, step: add_in_zone(_zone(context), value, step, -1),
-        needs_context=True,
-    )
+    for name, sign in (("date_add", 1), ("date_subtract", -1)):
+        define(
+            *(f"{name}(timestamptz,interval)", "timestamptz"),
+            lambda context, value, step, s=sign: add_in_zone(_zone(context), value, step, s),
+            needs_context=True,
+        )
+        define(
+            *(f"{name}(timestamptz,interval,text)", "timestamptz"),
+            lambda value, step, zone, s=sign: add_in_zone(_at_zone(zone), value, step, s),
+        )
     for name in ("timestamp", "timestamptz", "time"):
         define(f"overlaps({','.join([name] * 4)})", "bool", _overlaps, strict=False)
 

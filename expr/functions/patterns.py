@@ -43,6 +43,10 @@ def _define_operators() -> None:
     define("like_escape(text,text)", "text", like_escape)
     define("similar_to_escape(text)", "text", similar_to_regex)
     define("similar_to_escape(text,text)", "text", similar_to_regex)
+    define(
+        *("substring(text,text,text)", "text"),
+        lambda v, p, e: _substring_regex(v, similar_to_regex(p, e)),
+    )
     define("^@(text,text)", "bool", str.startswith, kind=OPERATOR)
     define("starts_with(text,text)", "bool", str.startswith)
 

@@ -39,7 +39,7 @@ COMPARED: Final = {
 }
 SHORT_EXAMPLES: Final = 2
 SHORT_SIGNATURES: Final = 4  # of a polymorphic function
-LONG_EXAMPLES: Final = 18
+LONG_EXAMPLES: Final = 12
 MIN_LONG_CASES: Final = 100_000
 ZONES: Final = ("America/New_York", "Asia/Kathmandu")
 DOCUMENT: Final = Path(__file__).parents[2] / "docs" / "differences.md"
