@@ -6,6 +6,9 @@ nobody else can do its work.
 
 import asyncio
 from collections.abc import Coroutine
+from typing import Final
+
+TIDY_UP_S: Final = 0.5
 
 
 class OwnerEndedError(Exception):
@@ -37,11 +40,14 @@ class Supervisor:
         await self._failed.wait()
 
     async def stop(self, name: str) -> None:
-        """Cancel a task and wait for its end. No error if it was not started."""
+        """Cancel a task and wait for its end. No error if it was not started.
+
+        A task may tidy up after itself on a store that does not answer any more: cancelled again,
+        it gives that up, too."""
         task = self._tasks.pop(name, None)
-        if task is not None:
+        while task is not None and not task.done():
             task.cancel()
-            await asyncio.wait([task])
+            await asyncio.wait([task], timeout=TIDY_UP_S)
 
     async def stop_all(self) -> None:
         """Stop what still runs, the newest first."""
