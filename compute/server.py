@@ -93,11 +93,6 @@ class ReplicaServer:
             await asyncio.sleep(STATUS_INTERVAL_S)
             LOOP_LAG_SECONDS.observe(max(0.0, loop.time() - due))
             instance, connection = self._instance, self._connection
-            if instance is not None:
-                try:
-                    await instance.collections.maintain()
-                except StorageError as error:
-                    _log.warning("maintenance_failed", error=str(error))
             if connection is not None and connection.is_initialized and instance is not None:
                 RUNNING_REQUESTS.set(connection.request_count)
                 metrics = metric_families() if count % METRICS_EVERY == 0 else ()
@@ -105,6 +100,11 @@ class ReplicaServer:
                 connection.send(Status(os.getpid(), resident_bytes(), metrics))
                 connection.send(Frontiers(instance.reader.upper))
                 connection.flush()
+            if instance is not None:
+                try:
+                    await instance.collections.maintain()
+                except StorageError as error:
+                    _log.warning("maintenance_failed", error=str(error))
 
     def admit(self, connection: "Connection", hello: Hello) -> None:
         """Make `connection` the one that is served. Raises ProtocolError."""

@@ -4,7 +4,8 @@ Each replica has a task that keeps it connected. A request is sent at once when 
 else it waits, at most REPLICA_TIMEOUT_S. When a replica dies, each of its requests is started anew
 on whichever replica is there next, unless part of its answer was handed on already; a request that
 was on `compute_requests.MAX_ATTEMPTS` replicas when they died is given up, because it may be what
-kills them.
+kills them. A replica that says nothing for SILENCE_TIMEOUT_S is stuck in something that cannot be
+interrupted: its process is ended and started anew.
 """
 
 import asyncio
@@ -39,7 +40,7 @@ from core.errors import CANNOT_CONNECT_NOW, SqlError
 from core.ids import Timestamp
 
 REPLICA_TIMEOUT_S: Final = 30.0
-SILENCE_TIMEOUT_S: Final = 30.0
+SILENCE_TIMEOUT_S: Final = 10.0
 FIRST_BACKOFF_S: Final = 0.01
 MAX_BACKOFF_S: Final = 0.5
 
@@ -53,6 +54,7 @@ class Replica:
         self.name = name
         self.connection: ReplicaConnection | None = None
         self.serves = False
+        self.is_stuck = False  # its process must be ended
         self.status: Status | None = None
         self.last_end: ReplicaEvent | None = None
         self.end_count = 0  # of its process, since it last served
@@ -125,10 +127,11 @@ class Cluster:
             request.cancel_with(error)
 
     def check_silence(self, now: float) -> None:
-        """Cut off replicas that have said nothing for too long."""
+        """Give up replicas that have said nothing for too long."""
         for replica in self.replicas.values():
             connection = replica.connection
             if connection is not None and now - connection.last_heard > SILENCE_TIMEOUT_S:
+                replica.is_stuck = True
                 connection.abort("it has been silent for too long")
 
     def _send(self, request: Request) -> None:
@@ -188,6 +191,9 @@ class Cluster:
             finally:
                 connection.abort("the controller has ended")
                 self._lost(replica)
+            if replica.is_stuck:
+                replica.is_stuck = False
+                await self._orchestrator.drop(replica.name)
             if loop.time() - started > MAX_BACKOFF_S:
                 backoff_s = FIRST_BACKOFF_S
             await asyncio.sleep(backoff_s)
@@ -235,6 +241,7 @@ class Cluster:
             reason = connection.lost.result()
         else:
             reason = "it did not initialize in time"
+            replica.is_stuck = True
         _log.warning("replica_disconnected", replica=replica.name, reason=reason)
 
     def _lost(self, replica: Replica) -> None:

@@ -233,6 +233,13 @@ def _text_with_any(*, text_first: bool) -> Callable[[CallSite], Callable[[Datum,
     return specialize
 
 
+ESCAPED_AT_ONCE: Final = 1 << 20
+_ESCAPED: Final = tuple(
+    "\\\\" if byte == 92 else f"\\{byte:03o}" if byte == 0 or byte > 127 else chr(byte)
+    for byte in range(256)
+)
+
+
 def encode(value: bytes, format_name: str) -> str:
     """encode(): base64 breaks lines at 76 characters, as MIME does."""
     match format_name.lower():
@@ -242,10 +249,9 @@ def encode(value: bytes, format_name: str) -> str:
             text = base64.b64encode(value).decode()
             return "\n".join(text[start : start + 76] for start in range(0, len(text), 76))
         case "escape":
-            return "".join(
-                "\\\\" if byte == 92 else f"\\{byte:03o}" if byte == 0 or byte > 127 else chr(byte)
-                for byte in value
-            )
+            steps = range(0, len(value), ESCAPED_AT_ONCE)
+            pieces = (value[start : start + ESCAPED_AT_ONCE] for start in steps)
+            return str(join("", ("".join(map(_ESCAPED.__getitem__, piece)) for piece in pieces)))
         case _:
             raise _unknown_encoding(format_name)
 
