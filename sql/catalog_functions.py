@@ -19,6 +19,7 @@ from core.sql_types import (
     INT2,
     INT4,
     INT8,
+    INTERVAL,
     NAME,
     OID,
     REGCLASS,
@@ -26,6 +27,9 @@ from core.sql_types import (
     REGPROC,
     REGROLE,
     TEXT,
+    TIME,
+    TIMESTAMP,
+    TIMESTAMPTZ,
     VOID,
     SqlType,
 )
@@ -325,7 +329,26 @@ _SERVER: Final = (
     CatalogFunction("pg_advisory_unlock_all", (), VOID, "NULL"),
 )
 
+# Functions of the session's day, and of others: they need no catalog, but their bodies are SQL too.
+_AGES: Final = tuple(
+    CatalogFunction("age", (moment,), INTERVAL, f"age(current_date::{moment.name}, $1)")
+    for moment in (TIMESTAMP, TIMESTAMPTZ)
+)
+_PERIODS: Final = tuple(
+    CatalogFunction(
+        "overlaps",
+        (moment, INTERVAL if first else moment, moment, INTERVAL if second else moment),
+        BOOL,
+        f"overlaps($1, {'$1 + $2' if first else '$2'}, $3, {'$3 + $4' if second else '$4'})",
+    )
+    for moment in (TIMESTAMP, TIMESTAMPTZ, TIME)
+    for first, second in ((True, True), (True, False), (False, True))
+)
+
+
 CATALOG_FUNCTIONS: Final[tuple[CatalogFunction, ...]] = (
+    *_AGES,
+    *_PERIODS,
     *_VISIBILITY,
     *_DEFINITIONS,
     *_DESCRIPTIONS,
