@@ -76,7 +76,7 @@ class SpecialCallParser(ExpressionParser):
     def _substring(self, token: Token) -> ast.Expression:
         self.advance()
         self.expect("(")
-        args = [self.expression(6)  # without SIMILAR, which follows it]
+        args = [self.expression(6)]  # without SIMILAR, which follows it
         if self.accept_word("similar"):
             args.append(self.expression())
             self.expect_word("escape")
