@@ -34,13 +34,17 @@ SERIALIZABLE: Final = "serializable"
 
 
 class PeekedRows:
-    """The rows of a peek."""
+    """The rows of a peek, `max_bytes` at most (0: no limit)."""
 
-    __slots__ = ("_stream", "_wait_started", "_where")
+    __slots__ = ("_max_bytes", "_size_bytes", "_stream", "_wait_started", "_where")
 
-    def __init__(self, stream: PeekStream, where: tuple[str, str], started: float) -> None:
+    def __init__(
+        self, stream: PeekStream, where: tuple[str, str], started: float, max_bytes: int
+    ) -> None:
         self._stream: PeekStream | None = stream
         self._where = where
+        self._max_bytes = max_bytes
+        self._size_bytes = 0
         self._wait_started: float | None = started
 
     async def next(self) -> PeekChunk | None:
@@ -56,6 +60,14 @@ class PeekedRows:
                 time.perf_counter() - self._wait_started
             )
             self._wait_started = None
+        if self._max_bytes and chunk is not None:
+            self._size_bytes += len(chunk.data)
+            if self._size_bytes > self._max_bytes:
+                raise SqlError(
+                    errors.PROGRAM_LIMIT_EXCEEDED,
+                    f"result exceeds max size of {self._max_bytes} bytes",
+                    hint="The limit is the setting max_query_result_size.",
+                )
         return chunk
 
     async def close(self) -> None:
@@ -140,7 +152,8 @@ async def _peek(
     stream = await session.clients.compute.peek(
         PeekRequest(cluster, relation, as_of, output, finishing, cached.sources)
     )
-    return PeekedRows(stream, (cluster, session.transaction.isolation_level), started)
+    where = (cluster, session.transaction.isolation_level)
+    return PeekedRows(stream, where, started, int(session.settings.values["max_query_result_size"]))
 
 
 def cluster_of(session: Session, query: Query) -> str:

@@ -291,7 +291,7 @@ _SESSION_TABLE: Final = (
     _quantity(
         "max_query_result_size",
         "0",
-        "Accepted for compatibility; results are streamed.",
+        "The largest result of a query in bytes; 0 for no limit.",
         units=SIZE_UNITS,
         most=1 << 50,
     ),
