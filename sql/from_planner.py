@@ -153,8 +153,13 @@ class FromPlanner(PlannerBase):
         qualifier = tuple(
             part for part in (found.name.database, found.name.schema) if part is not None
         )
-        planned = self.item_relation(found)
-        return self._aliased(planned, found.name.item, item.alias, item.pos, qualifier)
+        result = self._aliased(
+            self.item_relation(found), found.name.item, item.alias, item.pos, qualifier
+        )
+        if found.kind is ItemKind.VIEW and not found.is_system:
+            return result
+        (entry,) = result.tables
+        return dataclasses.replace(result, tables=(dataclasses.replace(entry, oid=found.oid),))
 
     def resolve_item(self, name: ast.Name, pos: int) -> CatalogItem:
         """The catalog item of a name. Raises SqlError 42P01."""
@@ -391,7 +396,7 @@ class FromPlanner(PlannerBase):
             joined,
             left.width + right.width,
             _nullable(left.columns, left_nulls) + _nullable(columns, right_nulls),
-            left.tables + tables,
+            _left_out(left.tables, left_nulls) + _left_out(tables, right_nulls),
         )
 
     def _join_with_subqueries(
@@ -485,7 +490,7 @@ class FromPlanner(PlannerBase):
         right_nulls = item.kind in (ast.JoinType.LEFT, ast.JoinType.FULL)
         rest = [c for c in _nullable(left.columns, left_nulls) if c.name not in names]
         rest += [c for c in _nullable(columns, right_nulls) if c.name not in names]
-        all_tables = left.tables + tables
+        all_tables = _left_out(left.tables, left_nulls) + _left_out(tables, right_nulls)
         if item.using_alias is not None:
             all_tables += (TableEntry(item.using_alias, tuple(merged)),)
         return FromResult(joined, left.width + right.width, (*merged, *rest), all_tables)
@@ -611,6 +616,13 @@ def _nullable(columns: tuple[ScopeColumn, ...], nullable: bool) -> tuple[ScopeCo
     if not nullable:
         return columns
     return tuple(ScopeColumn(c.name, c.scalar, True) for c in columns)
+
+
+def _left_out(tables: tuple[TableEntry, ...], nullable: bool) -> tuple[TableEntry, ...]:
+    """`tables` of one side of a join, which may leave their rows out."""
+    if not nullable:
+        return tables
+    return tuple(dataclasses.replace(table, oid=None) for table in tables)
 
 
 def _join_relation(

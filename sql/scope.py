@@ -9,6 +9,7 @@ import dataclasses
 import itertools
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from typing import Final
 
 from core.allowance import checkpoint
 from core.errors import (
@@ -18,7 +19,7 @@ from core.errors import (
     UNDEFINED_TABLE,
     SqlError,
 )
-from core.sql_types import SqlType
+from core.sql_types import OID, SqlType
 from expr.scalar import (
     Call,
     ColumnRef,
@@ -26,10 +27,12 @@ from expr.scalar import (
     Parameter,
     Scalar,
     children,
+    literal,
     with_children,
 )
 from sql.hir import Binding
 
+TABLE_OID: Final = "tableoid"
 VIRTUAL = 1_000_000
 """Column indices from here on stand for results that are not computed yet."""
 
@@ -51,7 +54,8 @@ class ScopeColumn:
 class TableEntry:
     """A FROM item that column names can be qualified with. `qualifier` is (database, schema);
     `hidden_name` is the table's own name where an alias hides it. The rows of a function that
-    returns scalars are scalars too (`is_scalar`)."""
+    returns scalars are scalars too (`is_scalar`). `oid` is what the system column tableoid says,
+    None where there is no such column: a relation whose rows an outer join may leave out."""
 
     alias: str
     columns: tuple[ScopeColumn, ...]
@@ -59,6 +63,7 @@ class TableEntry:
     is_visible: bool = True
     hidden_name: str = ""
     is_scalar: bool = False
+    oid: int | None = None
 
 
 @dataclass(slots=True)
@@ -131,11 +136,16 @@ class Scope:
         *qualifier, name = parts
         if not qualifier:
             matches = [c for c in self.columns if c.name == name]
+            tables = self.tables
         else:
             entry = self.own_table(tuple(qualifier), pos)
             if entry is None:
                 return None
+            tables = (entry,)
             matches = [c for c in entry.columns if c.name == name]
+        if not matches and name == TABLE_OID:
+            oids = [table.oid for table in tables if table.oid is not None]
+            matches = [ScopeColumn(name, literal(oid, OID), False) for oid in oids]
         if len(matches) > 1:
             raise SqlError(
                 AMBIGUOUS_COLUMN, f'column reference "{name}" is ambiguous', position=pos + 1
