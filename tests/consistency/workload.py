@@ -100,9 +100,11 @@ class Workload:
 
 
 async def prepare(dsn: str) -> None:
-    """Create the workload's tables."""
+    """Create the workload's tables, empty."""
     connection = await asyncpg.connect(dsn)
     try:
+        for table in (*SET_TABLES, *LIST_TABLES):
+            await connection.execute(f"DROP TABLE IF EXISTS {table}")
         for statement in SCHEMA:
             await connection.execute(statement)
     finally:
