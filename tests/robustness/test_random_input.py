@@ -28,7 +28,7 @@ from tests.running_server import HeadwaterServer
 WIRE_SEED: Final = 4_711
 SQL_SEED: Final = 4_712
 MESSAGES_PER_CONNECTION: Final = 25
-GROWTH_LIMIT_BYTES: Final = 64 * 1024 * 1024
+GROWTH_LIMIT_BYTES: Final = 128 * 1024 * 1024
 MAX_ANSWER_BYTES: Final = 1 << 20
 INTERNAL_ERROR: Final = "XX000"
 
@@ -296,6 +296,6 @@ def test_mutated_statements(headwater_server: HeadwaterServer, texts: int) -> No
             assert answers[-1].tag == "Z", f"the connection was closed: {text!r}: {answers[-1]}"
             if INTERNAL_ERROR in sqlstates(answers):
                 internal_errors.append((text, answers))
-            client.send(query("ROLLBACK; SET statement_timeout = '5s'"))
+            client.send(query("ROLLBACK; SET statement_timeout = '1s'"))
             assert sqlstates(client.until_ready()) == []
     assert internal_errors == []
