@@ -68,18 +68,32 @@ class Pending:
 
         False, and nothing taken, if it names anything else that waits: aggregates, windows.
         """
-        wanted = _virtual_columns(scalar) - self.waiting_columns()
-        rows = [waiting for waiting in other.rows or () if wanted & {*waiting.indices}]
-        nested = [arg for waiting in rows for arg in waiting.args]
-        if not wanted <= other.waiting_columns() or any(map(_virtual_columns, nested)):
+        wanted = self._needed_of(other, scalar)
+        if not wanted <= other.waiting_columns():
             return False
         subqueries = [waiting for waiting in other.subqueries if waiting.index in wanted]
+        rows = [waiting for waiting in other.rows or () if wanted & {*waiting.indices}]
+        if any(_virtual_columns(arg) for waiting in rows for arg in waiting.args):
+            return False
         self.subqueries += subqueries
         other.subqueries = [waiting for waiting in other.subqueries if waiting not in subqueries]
         if rows and self.rows is not None:
             self.rows += rows
             other.rows = [waiting for waiting in other.rows or () if waiting not in rows]
         return True
+
+    def _needed_of(self, other: "Pending", scalar: Scalar) -> set[int]:
+        """The waiting columns that `scalar` names, itself or through a subquery's bindings, without
+        those that wait here."""
+        here = self.waiting_columns()
+        bindings = {waiting.index: waiting.bindings for waiting in other.subqueries}
+        needed: set[int] = set()
+        found = _virtual_columns(scalar) - here
+        while found:
+            needed |= found
+            named = (s for index in found for _, s in bindings.get(index, ()))
+            found = {column for s in named for column in _virtual_columns(s)} - here - needed
+        return needed
 
     def waiting_columns(self) -> set[int]:
         """The columns of the waiting subqueries and set-returning functions."""
