@@ -18,7 +18,7 @@ from expr.scalar import Call, ColumnRef, Scalar, literal
 from sql import intrinsics
 from sql import syntax as ast
 from sql.aggregate_planner import AggregatePlanner
-from sql.catalog_functions import CatalogFunction
+from sql.catalog_functions import SETTING_OF_ANY_NAME, CatalogFunction
 from sql.functions import (
     Resolved,
     call_arguments,
@@ -32,7 +32,7 @@ from sql.operators import operator_call
 from sql.overloads import resolve_polymorphic
 from sql.pending import PendingRows
 from sql.positions import position
-from sql.scope import Scope
+from sql.scope import Scope, is_constant
 
 _AGGREGATE: Final = FunctionKind.AGGREGATE
 
@@ -77,6 +77,9 @@ class CallPlanner(AggregatePlanner):
             raise undefined_function(name, args, pos)
         coerced = call_arguments(self.coercer, resolved, args)
         function = resolved.function
+        if isinstance(function, Function) and function.id == "current_setting(text)":
+            if not is_constant(coerced[0]):
+                function = SETTING_OF_ANY_NAME
         if isinstance(function, CatalogFunction):
             return self._macro(function, coerced, pos)
         if not isinstance(function, Function) or function.kind is FunctionKind.TABLE:

@@ -385,6 +385,14 @@ CATALOG_TABLE_FUNCTIONS: Final[tuple[CatalogTableFunction, ...]] = (
     ),
 )
 
+# current_setting() of a name that is not constant; of a constant, the session answers it.
+SETTING_OF_ANY_NAME: Final = CatalogFunction(
+    "current_setting",
+    (TEXT,),
+    TEXT,
+    "(SELECT s.setting FROM pg_catalog.pg_settings s WHERE lower(s.name) = lower($1))",
+)
+
 
 def catalog_functions_named(name: str) -> tuple[CatalogFunction, ...]:
     """Every macro of that name (without schema), empty when there is none."""

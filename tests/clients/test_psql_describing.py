@@ -28,11 +28,10 @@ PSQLS: Final = [
     ),
     pytest.param(str(WHEEL), id="wheel"),
 ]
-# Not among them: \dconfig, which calls current_setting with a column.
 COMMANDS: Final = (
     r"\d \d+ \dt \dt+ \dv \dv+ \di \di+ \ds \dm \dE \l \l+ \dn \dn+ \du \du+ \dg \df \df+ \dT "
     r"\dT+ \dp \z \ddp \dx \dC \do \da \db \dD \dO \dc \des \det \dew \deu \dF \dFd \dFp \dFt "
-    r"\dRp \dRs \dA \dP \dX \dy \drds \dd \dL \conninfo \encoding"
+    r"\dRp \dRs \dA \dP \dX \dy \drds \dd \dL \dconfig \conninfo \encoding"
 ).split()
 WITH_NAMES: Final = (
     r"\d planes",
