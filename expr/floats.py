@@ -115,9 +115,9 @@ def _shortest_sparse(value: float) -> str:
     if not math.isfinite(value):
         return text
     neighbours = (math.nextafter(value, -INFINITY), math.nextafter(value, INFINITY))
-    ties = {(int(value) + int(other)) // 2 for other in neighbours if math.isfinite(other)}
+    double_ties = {int(value) + int(other) for other in neighbours if math.isfinite(other)}
     digits = 15
-    while int(Decimal(text)) in ties or float(text) != value:
+    while 2 * int(Decimal(text)) in double_ties or float(text) != value:
         digits += 1
         text = f"{value:.{digits}g}"
     return text

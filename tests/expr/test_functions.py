@@ -69,7 +69,9 @@ def compare(
         nonlocal compared
         compared += len(batch)
         found = mismatches(reference, signature, batch, context)
-        unexpected = [m for m in found if not is_deliberate(signature.function, m.ours, m.theirs)]
+        unexpected = [
+            m for m in found if not is_deliberate(m.signature.function, m.texts, m.ours, m.theirs)
+        ]
         assert not unexpected, "\n".join(map(str, unexpected))
 
     run()
@@ -155,5 +157,5 @@ def test_deliberate_difference_is_still_there(
     (theirs,) = reference.evaluate([(call_sql(signature, texts), signature.returns)])
     ours = evaluator(signature)(texts)
     assert not ours.agrees_with(theirs)
-    assert difference.covers(signature.function, ours, theirs)
+    assert difference.covers(signature.function, texts, ours, theirs)
     assert f"**{difference.heading}" in DOCUMENT.read_text()
