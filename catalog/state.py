@@ -19,6 +19,7 @@ from catalog.objects import (
     ClusterReplica,
     ConfigEntry,
     Database,
+    IdAllocator,
     ItemRecord,
     ObjectKey,
     Role,
@@ -31,6 +32,8 @@ from sql.catalog_view import CatalogItem, SchemaName
 TEMPORARY_SCHEMA: Final = "mz_temp"
 TEMPORARY_ALIASES: Final = frozenset({TEMPORARY_SCHEMA, "pg_temp"})
 IMPLICIT_SCHEMAS: Final = ("pg_catalog", "mz_catalog")
+
+_NAMING_ALLOCATORS: Final = ("database", "schema", "item", "role", "oid")
 
 SchemaKey = tuple[str, int | None]  # schema id, connection (of mz_temp, else None)
 
@@ -100,6 +103,11 @@ class Catalog:
 
     def cluster_named(self, name: str) -> Cluster | None:
         return next((cluster for cluster in self.clusters.values() if cluster.name == name), None)
+
+    def allocates_like(self, other: "Catalog") -> bool:
+        """Whether new objects would get the same ids here as in `other`."""
+        keys = [(IdAllocator, name) for name in _NAMING_ALLOCATORS]
+        return all(self.objects.get(key) == other.objects.get(key) for key in keys)
 
     def shard_of(self, id: GlobalId) -> ShardId:
         """The shard of a stored collection. Raises KeyError."""

@@ -96,7 +96,7 @@ class CoordinatorClient:
         user: str | None = None,
         read_set: frozenset[GlobalId] | None = None,
         read_ts: Timestamp | None = None,
-        is_exact: bool = False,
+        previewed_on: Catalog | None = None,
     ) -> CatalogOutcome:
         """Change the catalog, and write tables, in one commit; all or nothing.
 
@@ -106,7 +106,14 @@ class CoordinatorClient:
         """
         answer: asyncio.Future[CatalogOutcome] = _future()
         request = CatalogRequest(
-            operations, planned_revision, table_writes, user, answer, read_set, read_ts, is_exact
+            operations,
+            planned_revision,
+            table_writes,
+            user,
+            answer,
+            read_set,
+            read_ts,
+            previewed_on,
         )
         self._coordinator.submit(CatalogTransact(request))
         return await asyncio.shield(answer)

@@ -99,8 +99,9 @@ class CommitBatch:
         Raises SqlError, SerializationConflictError, CatalogChangedError.
         """
         self._check_reads(request.read_set, request.read_ts, request.planned_revision)
-        if request.is_exact and self.catalog.revision != request.planned_revision:
-            raise CatalogChangedError("the catalog changed since the transaction began")
+        base = request.previewed_on
+        if base is not None and not self.catalog.allocates_like(base):
+            raise CatalogChangedError("ids were allocated since the transaction began")
         applied = apply_operations(
             self.catalog, request.operations, request.planned_revision, context
         )

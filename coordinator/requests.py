@@ -52,8 +52,8 @@ class CatalogOutcome:
 class CatalogRequest:
     """A catalog transaction; `read_set` and `read_ts` as in `WriteRequest` (CREATE TABLE AS).
 
-    `is_exact`: it names ids that it allocated in a preview of itself, so it fails with
-    CatalogChangedError unless the catalog is still that of `planned_revision`.
+    `previewed_on`: it names ids that it allocated in a preview of itself on that catalog, so it
+    fails with CatalogChangedError where it would get others.
     """
 
     operations: tuple[Operation, ...]
@@ -63,4 +63,4 @@ class CatalogRequest:
     answer: asyncio.Future[CatalogOutcome]
     read_set: frozenset[GlobalId] | None = None
     read_ts: Timestamp | None = None
-    is_exact: bool = False
+    previewed_on: Catalog | None = None

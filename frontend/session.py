@@ -327,7 +327,7 @@ class Session:
                 user=self.user,
                 read_set=frozenset(transaction.reads) if transaction.reads else None,
                 read_ts=transaction.as_of if transaction.reads else None,
-                is_exact=True,
+                previewed_on=transaction.base_catalog,
             )
         self.adopt(outcome)
 

@@ -102,12 +102,16 @@ class MemoryProcess:
         *operations: Operation,
         planned_revision: int | None = None,
         table_writes: tuple[TableWrite, ...] = (),
+        previewed_on: Catalog | None = None,
     ) -> CatalogOutcome:
         """A catalog transaction, planned on the newest catalog unless told otherwise."""
         answer: asyncio.Future[CatalogOutcome] = asyncio.get_running_loop().create_future()
         revision = self.catalog.revision if planned_revision is None else planned_revision
         self.committer.transact(
-            CatalogRequest(operations, revision, table_writes, "materialize", answer)
+            CatalogRequest(
+                *(operations, revision, table_writes, "materialize", answer),
+                previewed_on=previewed_on,
+            )
         )
         return await answer
 

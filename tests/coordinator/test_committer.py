@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from catalog.operations import CatalogChangedError, DropItems, RenameItem
+from catalog.operations import CatalogChangedError, DropItems, RenameItem, SetSystemParameter
 from catalog.state import Catalog
 from coordinator.committer import CatalogChange, SerializationConflictError, TableWrite
 from core.errors import FencedError, SqlError
@@ -113,6 +113,15 @@ async def test_a_read_set_conflicts_with_redefinitions() -> None:
                 read_ts=read_ts,
                 planned_revision=planned,
             )
+
+
+async def test_previewed_ids_conflict_with_allocations_alone() -> None:
+    async with MemoryEnvironment().process() as process:
+        base = process.catalog
+        await process.transact(SetSystemParameter("max_connections", "7"))
+        await process.transact(table("t"), planned_revision=base.revision, previewed_on=base)
+        with pytest.raises(CatalogChangedError):
+            await process.transact(table("u"), planned_revision=base.revision, previewed_on=base)
 
 
 async def test_losers_of_a_batch_fail_alone() -> None:
