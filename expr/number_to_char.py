@@ -7,8 +7,8 @@ from typing import Final
 
 from core.errors import SqlError
 from expr import numeric
-from expr.moment_to_char import ordinal
 from expr.errors import numeric_overflow
+from expr.moment_to_char import ordinal
 from expr.number_templates import NumberPart, Picture, parse_number_template
 
 ROMAN_WIDTH: Final = 15
