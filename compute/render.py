@@ -123,7 +123,12 @@ class _Renderer:
                 return Rendered(ScanOperator(id, None), types, _scan_estimate(relation))
             case LocalGet(id=local_id, types=types):
                 bound = self._locals[local_id]
-                return replace(bound, operator=LocalGetOperator(local_id), types=types)
+                return replace(
+                    bound,
+                    operator=LocalGetOperator(local_id),
+                    types=types,
+                    estimate=_local_estimate(local_id),
+                )
             case Let(id=local_id, value=value, body=body):
                 rendered = self.render(value, depth)
                 self._locals[local_id] = rendered
@@ -453,6 +458,16 @@ def _scan_estimate(relation: Get) -> Estimator:
 
     def estimate(execution: Execution) -> Estimate:
         count = float(execution.tables[id].row_count)
+        return Estimate(count, count)
+
+    return estimate
+
+
+def _local_estimate(local_id: int) -> Estimator:
+    """What is kept is known; guessing it at each use would double the work with each nesting."""
+
+    def estimate(execution: Execution) -> Estimate:
+        count = float(sum(len(chunk.rows) for chunk in execution.locals.get(local_id, ())))
         return Estimate(count, count)
 
     return estimate

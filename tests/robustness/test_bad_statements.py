@@ -110,6 +110,30 @@ def test_endless_planning_keeps_no_thread(
     assert row == (1,)
 
 
+def test_nested_common_tables_do_not_double_the_work(
+    connection: "psycopg.Connection[tuple[object, ...]]",
+) -> None:
+    connection.execute("SET statement_timeout = '20s'")
+    tables = ["c0 AS (SELECT 1 AS a)"]
+    tables += [f"c{i} AS (SELECT x.a FROM c{i - 1} x, c{i - 1} y)" for i in range(1, 50)]
+    row = connection.execute(f"WITH {', '.join(tables)} SELECT * FROM c49".encode()).fetchone()
+    assert row == (1,)
+
+
+def test_nested_views_that_double_the_work_are_refused(
+    connection: "psycopg.Connection[tuple[object, ...]]",
+) -> None:
+    connection.execute("SET statement_timeout = '2s'")
+    connection.execute("CREATE VIEW v0 AS SELECT 1 AS a")
+    with pytest.raises(psycopg.Error) as raised:
+        for i in range(1, 40):
+            sql = f"CREATE VIEW v{i} AS SELECT x.a FROM v{i - 1} x, v{i - 1} y"
+            connection.execute(sql.encode())
+    assert raised.value.sqlstate in {"54001", "57014"}
+    connection.execute("RESET statement_timeout")
+    connection.execute("DROP VIEW v0 CASCADE")
+
+
 def test_patterns_do_not_backtrack(connection: "psycopg.Connection[tuple[object, ...]]") -> None:
     row = connection.execute("SELECT repeat('a', 5000) || '!' ~ '^(a+)+$'").fetchone()
     assert row == (False,)
