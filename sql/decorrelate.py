@@ -11,51 +11,58 @@ Source of the method: "Unnesting Arbitrary Queries" (Neumann, Kemper), as Materi
 """
 
 import itertools
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import assert_never
 
 from core.allowance import checkpoint
-from core.rows import Array, codec_for
-from core.sql_types import INT8, SqlType
+from core.rows import codec_for
+from core.sql_types import SqlType
 from expr import relation as mir
-from expr.relation import Aggregate, Relation, ScalarOrder, column_types
+from expr.relation import Relation, ScalarOrder, column_types
 from expr.scalar import (
     Call,
     ColumnRef,
     Literal,
     Parameter,
     Scalar,
-    children,
-    literal,
-    with_children,
 )
 from sql import hir, intrinsics
-from sql.equality import equality_pair
+from sql.domains import (
+    NO_DOMAIN,
+    Domain,
+    aggregate_within,
+    in_place,
+    place_apply,
+    shift_within,
+    skip_columns,
+    through_map,
+    through_project,
+    within,
+    within_raw,
+)
 from sql.hir import ApplyKind, Hir, JoinKind, free_variables, types_of
+from sql.hir_shapes import (
+    count_uses,
+    is_row_wise,
+    scalars_only,
+    substitute_variables,
+    yields_one_row,
+    yields_one_row_at_most,
+)
+from sql.lowered_joins import (
+    equal,
+    filtered_join,
+    inner_join,
+    merge_domain,
+    null_safe_pairs,
+    product,
+    right_based,
+    split_keys,
+    with_defaults,
+)
 from sql.nullability import nullable_columns
-from sql.operators import equality_id
-from sql.scope import columns_in, map_columns, shift_columns
+from sql.scope import map_columns, shift_columns
 from sql.statement_context import Shared
-
-UNIT = mir.Constant(((b"\x90", 1),), ())
-
-
-@dataclass(frozen=True, slots=True)
-class Domain:
-    """The variables in force: `columns` says which column of `relation` holds each."""
-
-    relation: Relation
-    columns: dict[int, int]
-    types: tuple[SqlType, ...]
-    nullable: tuple[bool, ...]
-
-    @property
-    def width(self) -> int:
-        return len(self.types)
-
-
-NO_DOMAIN = Domain(UNIT, {}, (), ())
 
 
 class Lowering:
@@ -73,8 +80,8 @@ class Lowering:
     def statement(self, root: Hir) -> Relation:
         """The relation of a whole query, common tables bound by Let around it."""
         for item in self._shared:
-            _count_uses(item.hir, self._uses)
-        _count_uses(root, self._uses)
+            count_uses(item.hir, self._uses)
+        count_uses(root, self._uses)
         relation = self.lower(root, NO_DOMAIN)
         for item in reversed(self._shared):
             if self._uses.get(item.id, 0) > 1 and item.id in self._lowered:
@@ -87,7 +94,7 @@ class Lowering:
         """The rows of `node` for each row of the domain."""
         checkpoint()
         if domain.columns and not (self._free(node) & domain.columns.keys()):
-            return _product(domain.relation, self.lower(node, NO_DOMAIN))
+            return product(domain.relation, self.lower(node, NO_DOMAIN))
         match node:
             case hir.Constant(rows=rows, types=types):
                 return mir.Constant(rows, types)
@@ -148,7 +155,7 @@ class Lowering:
                 assert_never(node)
 
     def _scalars(self, scalars: Sequence[Scalar], domain: Domain) -> tuple[Scalar, ...]:
-        return tuple(_within(scalar, domain) for scalar in scalars)
+        return tuple(within(scalar, domain) for scalar in scalars)
 
     def _local(self, local_id: int, types: tuple[SqlType, ...]) -> Relation:
         if local_id not in self._lowered:
@@ -257,7 +264,7 @@ class Lowering:
             extra = width if ref.index < left_width else width + right_offset
             return ColumnRef(ref.index + extra, ref.type)
 
-        on = [map_columns(_within_raw(test, domain), place) for test in node.on]
+        on = [map_columns(within_raw(test, domain), place) for test in node.on]
         pairs = self._domain_pairs(domain, width + left_width) if both else []
         if node.kind is JoinKind.INNER:
             joined = inner_join(left, right, on, pairs)
@@ -267,7 +274,7 @@ class Lowering:
             return joined
         right_width = len(types_of(node.right))
         if node.kind is JoinKind.FULL:
-            return _merge_domain(joined, domain, left_width, right_width)
+            return merge_domain(joined, domain, left_width, right_width)
         first = width + left_width + width
         return mir.Project(joined, (*range(width + left_width), *range(first, first + right_width)))
 
@@ -284,18 +291,18 @@ class Lowering:
         kind = mir.JoinKind(node.kind.value)
         if node.null_aware:
             compared = tuple(
-                (shift_columns(_within_raw(a, domain), domain.width), _within_raw(b, domain))
+                (shift_columns(within_raw(a, domain), domain.width), within_raw(b, domain))
                 for a, b in node.pairs
             )
             if not pairs:
                 return mir.OuterJoin(kind, left, right, compared, None, null_aware=True)
             shift = domain.width
             equal = intrinsics.conjunction(
-                [_equal(a, shift_columns(b, shift + split)) for a, b in compared]
+                [equal(a, shift_columns(b, shift + split)) for a, b in compared]
             )
             on = [*on, Call("is_not_false(bool)", (equal,), equal.type)]
         keys, residual = split_keys(on, split)
-        return mir.OuterJoin(kind, left, right, (*_right_based(pairs, split), *keys), residual)
+        return mir.OuterJoin(kind, left, right, (*right_based(pairs, split), *keys), residual)
 
     def _domain_pairs(self, domain: Domain, right_start: int) -> list[tuple[Scalar, Scalar]]:
         """Equality of the domain's columns on both sides, nulls being equal."""
@@ -320,7 +327,7 @@ class Lowering:
         for variable, scalar in node.bindings:
             if variable not in used:
                 continue
-            real = _shift_within(scalar, domain)
+            real = shift_within(scalar, domain)
             if isinstance(real, ColumnRef):
                 places[variable] = real.index
             elif isinstance(real, Literal) or (isinstance(real, Parameter) and real.index > 0):
@@ -328,13 +335,13 @@ class Lowering:
             else:
                 places[variable] = input_width + len(extra)
                 extra.append(real)
-        sub = _substitute_variables(node.sub, constants) if constants else node.sub
+        sub = substitute_variables(node.sub, constants) if constants else node.sub
         if extra:
             source = mir.Map(source, tuple(extra))
         on = tuple(
             map_columns(
-                _within_raw(test, domain),
-                lambda ref: _place_apply(ref, domain.width, input_width, len(extra)),
+                within_raw(test, domain),
+                lambda ref: place_apply(ref, domain.width, input_width, len(extra)),
             )
             for test in node.on
         )
@@ -362,14 +369,14 @@ class Lowering:
         types = column_types(source)
         if not variables:
             return self._apply_uncorrelated(kind, source, sub, on)
-        scalars = _scalars_only(sub)
+        scalars = scalars_only(sub)
         if scalars is not None and kind is not ApplyKind.ANTI and kind is not ApplyKind.SEMI:
-            inlined = tuple(_in_place(s, places, types, len(types)) for s in scalars[0])
+            inlined = tuple(in_place(s, places, types, len(types)) for s in scalars[0])
             if kind is ApplyKind.CROSS or not on:
                 mapped: Relation = mir.Map(source, inlined)
                 keep = (*range(len(types)), *(len(types) + i for i in scalars[1]))
                 return mir.Project(mapped, keep)
-        if kind is ApplyKind.CROSS and not on and _is_row_wise(sub):
+        if kind is ApplyKind.CROSS and not on and is_row_wise(sub):
             beside = Domain(source, places, types, nullable_columns(source, self._nullable))
             return self.lower(sub, beside)
         direct = self._apply_filtered(kind, source, sub, places, on)
@@ -382,13 +389,13 @@ class Lowering:
     ) -> Relation:
         right = self.lower(sub, NO_DOMAIN)
         if kind is ApplyKind.CROSS:
-            return _product(source, right)
+            return product(source, right)
         if kind is ApplyKind.SCALAR:
             if not yields_one_row_at_most(sub):
                 right = mir.CardinalityCheck(right, ())
             kind = ApplyKind.LEFT
             if yields_one_row(sub):
-                return _product(source, right)
+                return product(source, right)
         keys, residual = split_keys(list(on), len(column_types(source)))
         return mir.OuterJoin(mir.JoinKind(kind.value), source, right, keys, residual)
 
@@ -417,7 +424,7 @@ class Lowering:
                     base = inner
                 case hir.Project(input=inner, outputs=kept):
                     if predicates:
-                        predicates = [_through_project(p, kept) for p in predicates]
+                        predicates = [through_project(p, kept) for p in predicates]
                     if not tested_only:
                         if outputs is not None:
                             kept = tuple(kept[i] for i in outputs)
@@ -431,7 +438,7 @@ class Lowering:
                     base = inner
                 case hir.Map(input=inner, scalars=scalars) if tested_only:
                     width = len(types_of(inner))
-                    predicates = [_through_map(p, width, scalars) for p in predicates]
+                    predicates = [through_map(p, width, scalars) for p in predicates]
                     base = inner
                 case hir.Reduce(input=inner, group_key=(), aggregates=(), default=False) if (
                     tested_only and not predicates
@@ -443,8 +450,8 @@ class Lowering:
             return None
         right = self.lower(base, NO_DOMAIN)
         types = column_types(source)
-        placed = [_in_place(p, places, types, len(types)) for p in predicates]
-        return _filtered_join(kind, source, right, placed, on, outputs)
+        placed = [in_place(p, places, types, len(types)) for p in predicates]
+        return filtered_join(kind, source, right, placed, on, outputs)
 
     def _apply_over_domain(
         self,
@@ -482,7 +489,7 @@ class Lowering:
                     inner.nullable[position],
                 )
             )
-        shifted = [_skip_columns(test, split, inner.width) for test in on]
+        shifted = [skip_columns(test, split, inner.width) for test in on]
         joined: Relation
         if kind is ApplyKind.CROSS:
             joined = inner_join(held, right, shifted, pairs)
@@ -492,7 +499,7 @@ class Lowering:
                 mir.JoinKind(kind.value),
                 held,
                 right,
-                (*_right_based(pairs, split), *more),
+                (*right_based(pairs, split), *more),
                 residual,
             )
         if kind not in (ApplyKind.SEMI, ApplyKind.ANTI):
@@ -507,7 +514,7 @@ class Lowering:
         lowered = self.lower(node.input, domain)
         prefix = tuple(ColumnRef(i, t) for i, t in enumerate(domain.types))
         keys = (*prefix, *self._scalars(node.group_key, domain))
-        aggregates = tuple(_aggregate_within(a, domain) for a in node.aggregates)
+        aggregates = tuple(aggregate_within(a, domain) for a in node.aggregates)
         reduced = mir.Reduce(lowered, keys, aggregates)
         if not node.default or node.group_key:
             return reduced
@@ -520,7 +527,7 @@ class Lowering:
             ref = ColumnRef(index, sql_type)
             pairs.extend(null_safe_pairs(ref, ref, nullable))
         joined = mir.OuterJoin(mir.JoinKind.LEFT, domain.relation, reduced, tuple(pairs), None)
-        return _with_defaults(joined, width, aggregates)
+        return with_defaults(joined, width, aggregates)
 
     def _window(self, node: hir.Window, domain: Domain) -> Relation:
         prefix = tuple(ColumnRef(i, t) for i, t in enumerate(domain.types))
@@ -530,7 +537,7 @@ class Lowering:
                 self._scalars(f.args, domain),
                 f.type,
                 f.frame,
-                None if f.filter is None else _within(f.filter, domain),
+                None if f.filter is None else within(f.filter, domain),
             )
             for f in node.functions
         )
@@ -538,342 +545,8 @@ class Lowering:
             self.lower(node.input, domain),
             (*prefix, *self._scalars(node.partition_by, domain)),
             tuple(
-                ScalarOrder(_within(o.scalar, domain), o.descending, o.nulls_last)
+                ScalarOrder(within(o.scalar, domain), o.descending, o.nulls_last)
                 for o in node.order_by
             ),
             functions,
         )
-
-
-# Scalars under a domain
-
-
-def _within(scalar: Scalar, domain: Domain) -> Scalar:
-    """A scalar over a node's columns as one over domain ++ columns, variables resolved."""
-    if not domain.columns:
-        return scalar
-    return _shift_within(scalar, domain)
-
-
-def _shift_within(scalar: Scalar, domain: Domain) -> Scalar:
-    width = domain.width
-
-    def change(node: Scalar) -> Scalar:
-        if isinstance(node, ColumnRef):
-            return ColumnRef(node.index + width, node.type) if width else node
-        if isinstance(node, Parameter):
-            place = domain.columns.get(node.index)
-            return node if place is None else ColumnRef(place, node.type)
-        return node
-
-    return _rewrite(scalar, change)
-
-
-def _within_raw(scalar: Scalar, domain: Domain) -> Scalar:
-    """Variables resolved to marked columns, other columns untouched."""
-    if not domain.columns:
-        return scalar
-
-    def change(node: Scalar) -> Scalar:
-        if isinstance(node, Parameter):
-            place = domain.columns.get(node.index)
-            if place is not None:
-                # Columns of the domain come first: before shifting they are negative.
-                return ColumnRef(place - domain.width, node.type)
-        return node
-
-    return _rewrite(scalar, change)
-
-
-def _rewrite(scalar: Scalar, change: Callable[[Scalar], Scalar]) -> Scalar:
-    operands = children(scalar)
-    if not operands:
-        return change(scalar)
-    replaced = tuple(_rewrite(part, change) for part in operands)
-    if all(new is old for new, old in zip(replaced, operands, strict=True)):
-        return scalar
-    return with_children(scalar, replaced)
-
-
-def _in_place(
-    scalar: Scalar, places: dict[int, int], types: tuple[SqlType, ...], offset: int
-) -> Scalar:
-    """A scalar of a subquery over source ++ subquery's columns."""
-
-    def change(node: Scalar) -> Scalar:
-        if isinstance(node, ColumnRef):
-            return ColumnRef(node.index + offset, node.type)
-        if isinstance(node, Parameter) and node.index in places:
-            index = places[node.index]
-            return ColumnRef(index, types[index])
-        return node
-
-    return _rewrite(scalar, change)
-
-
-def _place_apply(ref: ColumnRef, width: int, input_width: int, extra: int) -> Scalar:
-    index = ref.index + width
-    return ColumnRef(index if index < input_width else index + extra, ref.type)
-
-
-def _skip_columns(scalar: Scalar, start: int, count: int) -> Scalar:
-    return map_columns(
-        scalar,
-        lambda ref: ref if ref.index < start else ColumnRef(ref.index + count, ref.type),
-    )
-
-
-def _through_project(scalar: Scalar, outputs: tuple[int, ...]) -> Scalar:
-    return map_columns(scalar, lambda ref: ColumnRef(outputs[ref.index], ref.type))
-
-
-def _through_map(scalar: Scalar, width: int, scalars: tuple[Scalar, ...]) -> Scalar:
-    def change(ref: ColumnRef) -> Scalar:
-        if ref.index < width:
-            return ref
-        return _through_map(scalars[ref.index - width], width, scalars)
-
-    return map_columns(scalar, change)
-
-
-def _aggregate_within(aggregate: Aggregate, domain: Domain) -> Aggregate:
-    return Aggregate(
-        aggregate.function,
-        tuple(_within(arg, domain) for arg in aggregate.args),
-        aggregate.type,
-        aggregate.distinct,
-        None if aggregate.filter is None else _within(aggregate.filter, domain),
-        tuple(
-            ScalarOrder(_within(o.scalar, domain), o.descending, o.nulls_last)
-            for o in aggregate.order_by
-        ),
-    )
-
-
-# Joins
-
-
-def inner_join(
-    left: Relation,
-    right: Relation,
-    on: list[Scalar],
-    pairs: list[tuple[Scalar, Scalar]],
-) -> Relation:
-    """Inner join on predicates and pairs of equal scalars, all over the concatenation."""
-    joined: Relation = mir.Join((left, right), tuple(pairs))
-    return mir.Filter(joined, tuple(on)) if on else joined
-
-
-def _product(left: Relation, right: Relation) -> Relation:
-    if left == UNIT:
-        return right
-    if right == UNIT:
-        return left
-    return mir.Join((left, right), ())
-
-
-def split_keys(
-    on: list[Scalar], split: int
-) -> tuple[tuple[tuple[Scalar, Scalar], ...], Scalar | None]:
-    """The equalities between the sides as key pairs (each over its own side), and the rest."""
-    keys: list[tuple[Scalar, Scalar]] = []
-    rest: list[Scalar] = []
-    for test in (part for predicate in on for part in intrinsics.conjuncts(predicate)):
-        pair = equality_pair(test)
-        sided = None if pair is None else _sided(pair, split)
-        if sided is None:
-            rest.append(test)
-        else:
-            keys.append(sided)
-    return tuple(keys), (intrinsics.conjunction(rest) if rest else None)
-
-
-def _sided(pair: tuple[Scalar, Scalar], split: int) -> tuple[Scalar, Scalar] | None:
-    for left, right in (pair, pair[::-1]):
-        lefts: set[int] = set()
-        rights: set[int] = set()
-        columns_in(left, lefts)
-        columns_in(right, rights)
-        if (
-            lefts
-            and rights
-            and all(index < split for index in lefts)
-            and all(index >= split for index in rights)
-        ):
-            return left, shift_columns(right, -split)
-    return None
-
-
-def _right_based(
-    pairs: list[tuple[Scalar, Scalar]], split: int
-) -> tuple[tuple[Scalar, Scalar], ...]:
-    return tuple((left, shift_columns(right, -split)) for left, right in pairs)
-
-
-def null_safe_pairs(left: Scalar, right: Scalar, nullable: bool) -> list[tuple[Scalar, Scalar]]:
-    """Key pairs under which two columns match when they are not distinct."""
-    if not nullable:
-        return [(left, right)]
-    left_key, right_key = intrinsics.equal_nulls_key(left), intrinsics.equal_nulls_key(right)
-    if left_key is not None and right_key is not None:
-        return [(left_key, right_key)]
-    empty = literal(Array((), ()), left.type) if left.type.element is not None else None
-    if empty is None:
-        return [(left, right)]
-    return [
-        (intrinsics.or_else(left, empty), intrinsics.or_else(right, empty)),
-        (intrinsics.is_null(left), intrinsics.is_null(right)),
-    ]
-
-
-def _equal(left: Scalar, right: Scalar) -> Scalar:
-    return Call(equality_id(left.type, right.type), (left, right), intrinsics.TRUE.type)
-
-
-def _filtered_join(
-    kind: ApplyKind,
-    source: Relation,
-    right: Relation,
-    tests: Sequence[Scalar],
-    on: tuple[Scalar, ...],
-    outputs: tuple[int, ...] | None,
-) -> Relation:
-    split = len(column_types(source))
-    right_width = len(column_types(right))
-    kept = tuple(range(right_width)) if outputs is None else outputs
-    extra = [
-        map_columns(
-            test,
-            lambda ref: (
-                ref if ref.index < split else ColumnRef(split + kept[ref.index - split], ref.type)
-            ),
-        )
-        for test in on
-    ]
-    joined: Relation
-    if kind is ApplyKind.CROSS:
-        joined = inner_join(source, right, [*tests, *extra], [])
-    else:
-        keys, residual = split_keys([*tests, *extra], split)
-        joined = mir.OuterJoin(mir.JoinKind(kind.value), source, right, keys, residual)
-    if outputs is None or kind in (ApplyKind.SEMI, ApplyKind.ANTI):
-        return joined
-    return mir.Project(joined, (*range(split), *(split + index for index in outputs)))
-
-
-def _merge_domain(joined: Relation, domain: Domain, left_width: int, right_width: int) -> Relation:
-    """A full join may have the domain's columns from either side."""
-    width = domain.width
-    right_start = width + left_width
-    merged = tuple(
-        intrinsics.or_else(ColumnRef(i, t), ColumnRef(right_start + i, t))
-        for i, t in enumerate(domain.types)
-    )
-    total = right_start + width + right_width
-    mapped = mir.Map(joined, merged)
-    return mir.Project(
-        mapped,
-        (
-            *range(total, total + width),
-            *range(width, right_start),
-            *range(right_start + width, total),
-        ),
-    )
-
-
-# Aggregates over nothing
-
-
-def _with_defaults(joined: Relation, width: int, aggregates: tuple[Aggregate, ...]) -> Relation:
-    """domain ++ (domain ++ aggregates, maybe null) as domain ++ aggregates: counts become 0."""
-    first = width * 2
-    outputs = list(range(width))
-    mapped: list[Scalar] = []
-    total = first + len(aggregates)
-    for index, aggregate in enumerate(aggregates):
-        if aggregate.function.startswith("count("):
-            mapped.append(
-                intrinsics.or_else(ColumnRef(first + index, aggregate.type), literal(0, INT8))
-            )
-            outputs.append(total + len(mapped) - 1)
-        else:
-            outputs.append(first + index)
-    relation = mir.Map(joined, tuple(mapped)) if mapped else joined
-    return mir.Project(relation, tuple(outputs))
-
-
-# Shapes
-
-
-def _scalars_only(sub: Hir) -> tuple[tuple[Scalar, ...], tuple[int, ...]] | None:
-    """(scalars, which of them are columns) when `sub` is one row of scalars: no FROM."""
-    match sub:
-        case hir.Map(input=source, scalars=scalars) if source == hir.UNIT:
-            return scalars, tuple(range(len(scalars)))
-        case hir.Project(input=hir.Map(input=source, scalars=scalars), outputs=outputs) if (
-            source == hir.UNIT
-        ):
-            return scalars, outputs
-    return None
-
-
-def _is_row_wise(sub: Hir) -> bool:
-    """Whether `sub` reads nothing but its variables, one binding at a time: then its rows follow
-    each row of the input as they are, equal bindings repeated."""
-    match sub:
-        case (
-            hir.Map(input=source)
-            | hir.Filter(input=source)
-            | hir.Project(input=source)
-            | hir.FlatMap(input=source)
-        ):
-            return _is_row_wise(source)
-    return sub == hir.UNIT
-
-
-def yields_one_row_at_most(node: Hir) -> bool:
-    """Whether `node` has one row at most, for each value of its variables."""
-    match node:
-        case hir.Reduce(group_key=()):
-            return True
-        case hir.Constant(rows=rows):
-            return sum(count for _, count in rows) <= 1
-        case hir.Map(input=source) | hir.Project(input=source) | hir.Filter(input=source):
-            return yields_one_row_at_most(source)
-        case hir.TopK(group_key=(), limit=limit):
-            return limit is not None and limit <= 1
-        case hir.Apply(kind=ApplyKind.SCALAR | ApplyKind.SEMI | ApplyKind.ANTI, input=source):
-            return yields_one_row_at_most(source)
-    return False
-
-
-def yields_one_row(node: Hir) -> bool:
-    """Whether `node` has exactly one row, for each value of its variables."""
-    match node:
-        case hir.Reduce(group_key=(), default=True):
-            return True
-        case hir.Constant(rows=rows):
-            return sum(count for _, count in rows) == 1
-        case hir.Map(input=source) | hir.Project(input=source):
-            return yields_one_row(source)
-        case hir.Apply(kind=ApplyKind.SCALAR, input=source):
-            return yields_one_row(source)
-    return False
-
-
-def _count_uses(node: Hir, uses: dict[int, int]) -> None:
-    if isinstance(node, hir.LocalGet):
-        uses[node.id] = uses.get(node.id, 0) + 1
-    for source in hir.inputs_of(node):
-        _count_uses(source, uses)
-
-
-def _substitute_variables(node: Hir, constants: dict[int, Scalar]) -> Hir:
-    """`node` with variables replaced by constants."""
-    return hir.map_scalars(
-        node,
-        lambda scalar: _rewrite(
-            scalar,
-            lambda part: constants.get(part.index, part) if isinstance(part, Parameter) else part,
-        ),
-    )

@@ -33,8 +33,8 @@ from expr.relation import (
 )
 from expr.scalar import Call, ColumnRef, Literal, Parameter, Scalar
 from sql import intrinsics
-from sql.decorrelate import split_keys
 from sql.equality import respects_equality
+from sql.lowered_joins import split_keys
 from sql.nullability import rejected_nulls
 from sql.optimizer.joins import JoinBuilder
 from sql.optimizer.volatility import is_volatile
