@@ -110,7 +110,7 @@ def _collect_arrays(rows: list[tuple[Datum, ...]]) -> Array[Datum]:
         raise SqlError("22004", "cannot accumulate null arrays")
     if not all(array.dimensions for array in arrays):
         raise SqlError("2202E", "cannot accumulate empty arrays")
-    if len({tuple(length for length, _ in array.dimensions) for array in arrays}) > 1:
+    if len({array.dimensions for array in arrays}) > 1:  # their lower bounds too
         raise SqlError("2202E", "cannot accumulate arrays of different dimensionality")
     check_dimensions(len(arrays[0].dimensions) + 1)
     elements = tuple(item for array in arrays for item in array.elements)

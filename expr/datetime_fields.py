@@ -20,7 +20,6 @@ from expr.calendar_days import (
     date_of,
     day_number,
     day_of_year,
-    iso_week_start,
     iso_year_and_week,
     weekday,
 )
@@ -35,6 +34,7 @@ _ALIASES: Final = {
     **{"timezone_m": "timezone_minute", "timezone_minute": "timezone_minute"},
 }
 # Fields that never end, for infinite values.
+_NO_UNITS: Final = frozenset({"epoch", "dow", "doy", "isodow", "isoyear", "julian"})
 _MONOTONIC: Final = frozenset(
     {"epoch", "julian", "year", "isoyear", "decade", "century", "millennium"}
 )
@@ -53,9 +53,9 @@ def field_named(name: str, type_name: str) -> str:
 
 
 def _truncation_named(name: str, type_name: str) -> str:
-    """The same for date_trunc, to which an epoch is no unit."""
+    """The same for date_trunc, to which some fields are no units."""
     field = field_named(name, type_name)
-    if field == "epoch":
+    if field in _NO_UNITS:
         raise _unrecognized(name, type_name)
     return field
 
@@ -287,8 +287,6 @@ def _truncate_day(field: str, field_text: str, day: int, type_name: str) -> int:
             return day_number((year - 1) // 100 * 100 + 1, 1, 1)
         case "millennium":
             return day_number((year - 1) // 1000 * 1000 + 1, 1, 1)
-        case "isoyear":
-            return iso_week_start(iso_year_and_week(day)[0])
         case _:
             raise _unsupported(field_text.lower(), type_name)
 

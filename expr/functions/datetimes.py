@@ -20,6 +20,7 @@ from expr.calendar_days import (
     day_number,
     days_in_month,
 )
+from expr.errors import raise_float_overflow
 from expr.floats import format_float8
 from expr.functions.casts import date_to_timestamp, is_finite_time, localize
 from expr.functions.interval_arithmetic import (
@@ -239,6 +240,8 @@ def _make_interval(
     minutes: int = 0,
     seconds: float = 0.0,
 ) -> Interval:
+    if math.isfinite(seconds) and math.isinf(seconds * MICROSECONDS_PER_SECOND):
+        raise_float_overflow()
     if not abs(seconds) < 2**63:  # NaN included
         raise SqlError(DATETIME_FIELD_OVERFLOW, "interval out of range")
     time = hours * MICROSECONDS_PER_HOUR + minutes * MICROSECONDS_PER_MINUTE

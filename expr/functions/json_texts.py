@@ -52,8 +52,8 @@ def element(text: str, index: int) -> str | None:
 
 
 def at_path(text: str, *path: str | None) -> str | None:
-    """What a path of keys and indexes leads to."""
-    found: str | None = text
+    """What a path of keys and indexes leads to; without the blanks around it."""
+    found: str | None = text.strip(" \t\n\r")
     for step in path:
         if step is None or found is None:
             return None
