@@ -6,6 +6,7 @@ and a bigint are, a date and a timestamp are not until the date is cast.
 
 from typing import Final
 
+from core.errors import UNDEFINED_FUNCTION, SqlError
 from core.sql_types import FLOAT4, FLOAT8, INT2, INT4, INT8, NUMERIC, RECORD, SqlType
 from expr.casting import cast_scalar
 from expr.ordering import equality_key
@@ -16,7 +17,8 @@ _INTEGERS: Final = frozenset({INT2.oid, INT4.oid, INT8.oid})
 _FLOATS: Final = frozenset({FLOAT4.oid, FLOAT8.oid})
 _DATES: Final = frozenset({1082, 1114, 1184})
 _COMPARISONS: Final = frozenset({"=", "<>", "<", "<=", ">", ">=", "is_null"})
-_UNHASHABLE: Final = frozenset({114, 2249, 705})
+_JSON_OID: Final = 114
+_UNHASHABLE: Final = frozenset({_JSON_OID, 2249, 705})
 
 
 def equality_pair(scalar: Scalar) -> tuple[Scalar, Scalar] | None:
@@ -37,6 +39,27 @@ def equality_pair(scalar: Scalar) -> tuple[Scalar, Scalar] | None:
     if {a, b} <= {25, 1043, 19, 18}:
         return left, right
     return None
+
+
+def require_equality(sql_type: SqlType, place: int | None) -> None:
+    """Raises SqlError 42883 for a type whose values cannot be grouped."""
+    if sql_type.oid == _JSON_OID:
+        raise SqlError(
+            UNDEFINED_FUNCTION,
+            f"could not identify an equality operator for type {sql_type.info.sql_name}",
+            position=place,
+        )
+
+
+def require_order(sql_type: SqlType, place: int | None) -> None:
+    """Raises SqlError 42883 for a type whose values cannot be sorted."""
+    if sql_type.oid == _JSON_OID:
+        raise SqlError(
+            UNDEFINED_FUNCTION,
+            f"could not identify an ordering operator for type {sql_type.info.sql_name}",
+            hint="Use an explicit ordering operator or modify the query.",
+            position=place,
+        )
 
 
 def respects_equality(test: Scalar) -> bool:

@@ -21,6 +21,7 @@ from expr.scalar import Call, ColumnRef, Literal, Scalar, literal
 from sql import hir, intrinsics, limits
 from sql import syntax as ast
 from sql.coercion import common_type
+from sql.equality import require_equality, require_order
 from sql.expression_base import OutputColumn, PlannedQuery
 from sql.hir import Hir, types_of
 from sql.pending import Pending, Substitution, attach_subqueries
@@ -287,6 +288,8 @@ class QueryPlanner(WithPlanner, SelectPlanner, ViewPlanner):
                     raise _set_order_error(item, planned.columns)
                 extra.append(self._order_scalar(item, planned, scope))
                 index = width + len(extra) - 1
+            ordered = planned.columns[index].type if index < width else extra[-1].type
+            require_order(ordered, position(item.expression))
             nulls_first = item.descending if item.nulls_first is None else item.nulls_first
             orders.append(ColumnOrder(index, item.descending, not nulls_first))
         relation = hir.Map(planned.hir, tuple(extra)) if extra else planned.hir
@@ -341,9 +344,8 @@ def _marked(left: Hir, right: Hir) -> tuple[Hir, tuple[Scalar, ...], Scalar]:
     EXCEPT and INTERSECT go by groups, so that rows are equal as SQL has it: 1.0 is 1.00.
     """
     marked = hir.Union((hir.Map(left, (intrinsics.TRUE,)), hir.Map(right, (intrinsics.FALSE,))))
-    types = types_of(left)
-    keys = tuple(ColumnRef(index, t) for index, t in enumerate(types))
-    return marked, keys, ColumnRef(len(types), BOOL)
+    keys = _keys(types_of(left))
+    return marked, keys, ColumnRef(len(keys), BOOL)
 
 
 def _combined_all(operator: str, left: Hir, right: Hir) -> Hir:
@@ -385,5 +387,11 @@ def _combined_distinct(operator: str, left: Hir, right: Hir) -> Hir:
 
 def distinct(relation: Hir) -> Hir:
     """The relation with each row once."""
-    keys = tuple(ColumnRef(index, t) for index, t in enumerate(types_of(relation)))
-    return hir.Reduce(relation, keys, ())
+    return hir.Reduce(relation, _keys(types_of(relation)), ())
+
+
+def _keys(types: Sequence[SqlType]) -> tuple[Scalar, ...]:
+    """All columns, as what rows are compared by."""
+    for sql_type in types:
+        require_equality(sql_type, None)
+    return tuple(ColumnRef(index, t) for index, t in enumerate(types))

@@ -22,6 +22,7 @@ from expr.relation import Aggregate, ColumnOrder, ScalarOrder, WindowFunction
 from expr.scalar import Call, ColumnRef, Literal, Scalar
 from sql import hir, intrinsics
 from sql import syntax as ast
+from sql.equality import require_equality, require_order
 from sql.expression_base import OutputColumn, PlannedQuery
 from sql.from_planner import FromPlanner, FromResult
 from sql.hir import Hir, types_of
@@ -201,6 +202,7 @@ class SelectPlanner(FromPlanner):
                 )
             for node in element.expressions:
                 keys.append(self._group_key(node, planner, level, early))
+                require_equality(keys[-1].type, position(node))
         for waiting in (pending, early):
             level.relation, level.width = attach_subqueries(
                 level.relation, level.width, waiting, level.before
@@ -354,6 +356,8 @@ class SelectPlanner(FromPlanner):
                 else:
                     hidden.append(scalar)
                     index = len(scalars) + len(hidden) - 1
+            ordered = scalars[index] if index < len(scalars) else hidden[index - len(scalars)]
+            require_order(ordered.type, position(item.expression))
             nulls_first = item.descending if item.nulls_first is None else item.nulls_first
             orders.append(ColumnOrder(index, item.descending, not nulls_first))
         return orders, hidden
@@ -453,6 +457,9 @@ class SelectPlanner(FromPlanner):
             scalar = level.after.apply(item.scalar)
             if distinct or index in sorted_columns:
                 scalar = self.context.coercer.known(scalar)
+            if distinct and not on:
+                place = None if item.node is None else position(item.node)
+                require_equality(scalar.type, place)
             scalars.append(scalar)
         constants = tuple(
             s if s.type.oid == UNKNOWN.oid and not isinstance(s, ColumnRef) else None
