@@ -55,7 +55,7 @@ def format_type(oid: int, modifier: int | None) -> str:
             precision = modifier & 0xFFFF
             return "interval" if precision == 0xFFFF else f"interval({precision})"
         case _:
-            return info.sql_name
+            return f"{info.sql_name}({modifier})"
 
 
 def type_oid(name: str) -> int | None:
