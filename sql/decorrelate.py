@@ -50,7 +50,7 @@ from sql.hir_shapes import (
     yields_one_row_at_most,
 )
 from sql.lowered_joins import (
-    equal,
+    equality_of,
     filtered_join,
     inner_join,
     merge_domain,
@@ -298,7 +298,7 @@ class Lowering:
                 return mir.OuterJoin(kind, left, right, compared, None, null_aware=True)
             shift = domain.width
             equal = intrinsics.conjunction(
-                [equal(a, shift_columns(b, shift + split)) for a, b in compared]
+                [equality_of(a, shift_columns(b, shift + split)) for a, b in compared]
             )
             on = [*on, Call("is_not_false(bool)", (equal,), equal.type)]
         keys, residual = split_keys(on, split)

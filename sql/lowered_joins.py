@@ -95,7 +95,7 @@ def null_safe_pairs(left: Scalar, right: Scalar, nullable: bool) -> list[tuple[S
     ]
 
 
-def equal(left: Scalar, right: Scalar) -> Scalar:
+def equality_of(left: Scalar, right: Scalar) -> Scalar:
     """The equality of two scalars that can be compared as they are."""
     return Call(equality_id(left.type, right.type), (left, right), intrinsics.TRUE.type)
 
