@@ -84,13 +84,11 @@ def float_to_char(value: float, template: str, *, precision: int) -> str:
         return _float_scientific(value, picture.after)
     if picture.is_shifted:
         value *= 10.0 ** min(picture.shift, 308)
-    after = picture.after
-    if math.isfinite(value):
-        whole = len(f"{abs(value):.0f}")
-        after = max(min(after, precision - whole), 0)
-        text = f"{value:.{after}f}"
-    else:
-        text = {math.inf: "Infinity", -math.inf: "-Infinity"}.get(value, "NaN")
+    special = {math.inf: "Infinity", -math.inf: "-Infinity"}.get(value, "NaN")
+    is_finite = math.isfinite(value)
+    whole = len(f"{abs(value):.0f}" if is_finite else special.lstrip("-"))
+    after = max(min(picture.after, precision - whole), 0)
+    text = f"{value:.{after}f}" if is_finite else special
     return _fit(parts, picture, text.lstrip("-"), "-" if text[0] == "-" else "+", after)
 
 

@@ -27,7 +27,7 @@ _ZONES: Final = st.sampled_from(
     (
         *("UTC", "America/New_York", "Europe/Paris", "Asia/Kolkata", "Australia/Lord_Howe", "EST"),
         *("PDT", "+05:30", "-8", "UTC+3", "GMT", "Asia/Kathmandu", "america/new_york", "nowhere"),
-        *("../../etc/passwd", "", "Pacific/Apia", "MSK", "EST5EDT", "America/St_Johns", "z"),
+        *("../../etc/passwd", "", "Pacific/Apia", "MSK", "America/St_Johns", "z"),
     )
 )
 _ZONE_OFFSETS: Final = st.sampled_from(("2 hours", "-05:30", "00:00", "1 day", "1 month", "15:59"))

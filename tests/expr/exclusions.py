@@ -113,6 +113,19 @@ def _folded_case(function: Function, texts: Texts, ours: Outcome, theirs: Outcom
     return is_pattern and not ours.is_error and bool(letters & _LETTERS_OF_SEVERAL_CASES)
 
 
+def _word_boundary(function: Function, texts: Texts, ours: Outcome, theirs: Outcome) -> bool:
+    """Boundaries of words, which RE2 sees next to ASCII letters only."""
+    subject, pattern = (text or "" for text in texts[:2]) if len(texts) > 1 else ("", "")
+    is_boundary = any(
+        mark in pattern for mark in ("\\m", "\\M", "\\y", "\\Y", "[[:<:]]", "[[:>:]]")
+    )
+    return function.name in _REGULAR_EXPRESSIONS and is_boundary and not subject.isascii()
+
+
+def _changed_abbreviation(function: Function, texts: Texts, ours: Outcome, theirs: Outcome) -> bool:
+    return function.name == "timezone" and texts[0] == "MSK"
+
+
 def _last_digits(function: Function, texts: Texts, ours: Outcome, theirs: Outcome) -> bool:
     if function.name not in ("gamma", "lgamma") or ours.text is None or theirs.text is None:
         return False
@@ -153,6 +166,12 @@ DIFFERENCES: Final = (
     Difference("Shifted digits", _shifted_too_far, ("to_char(int4,text)", ("2147483647", "V9"))),
     Difference("Regular expressions", _refused_pattern, ("~(text,text)", ("aa", "(a)\\1"))),
     Difference("Regular expressions", _folded_case, ("~*(text,text)", ("ς", "Σ"))),
+    Difference("Regular expressions", _word_boundary, ("~(text,text)", ("Àa", "[[:<:]]a"))),
+    Difference(
+        "Time zones",
+        _changed_abbreviation,
+        ("timezone(text,timestamp)", ("MSK", "0217-08-12 00:00:00")),
+    ),
     Difference("Gamma functions", _last_digits, ("lgamma(float8)", ("180",))),
     Difference("Names of types", _no_type_name, ("to_regtype(text)", ("%",))),
     Difference("Encoding", _other_encoding, ("convert_to(text,name)", ("a", "LATIN1"))),
