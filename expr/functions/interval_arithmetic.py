@@ -89,26 +89,20 @@ def divide_interval(interval: Interval, divisor: float) -> Interval:
         return interval if divisor > 0 else negate_interval(interval)
     months = interval.months / divisor
     days = interval.days / divisor
-    if not (abs(months) < 2**31 and abs(days) < 2**31):
-        raise _out_of_range("interval")
-    return _spill(
-        *(months, days, interval.microseconds / divisor),
-        *(int(months), int(days)),
-    )
+    return _spill(months, days, interval.microseconds / divisor)
 
 
 def _scaled(interval: Interval, factor: float) -> Interval:
     months = interval.months * factor
     days = interval.days * factor
-    if not (abs(months) < 2**31 and abs(days) < 2**31):
-        raise _out_of_range("interval")
-    return _spill(months, days, interval.microseconds * factor, int(months), int(days))
+    return _spill(months, days, interval.microseconds * factor)
 
 
-def _spill(
-    months: float, days: float, microseconds: float, whole_months: int, whole_days: int
-) -> Interval:
+def _spill(months: float, days: float, microseconds: float) -> Interval:
     """Whole months and days, their fractions carried into days and time as PostgreSQL does."""
+    if not (-(2**31) <= months < 2**31 and -(2**31) <= days < 2**31):
+        raise _out_of_range("interval")
+    whole_months, whole_days = int(months), int(days)
     month_remainder_days = _round_to_microsecond((months - whole_months) * DAYS_PER_MONTH)
     seconds_of_days = _round_to_microsecond(
         (days - whole_days + month_remainder_days - int(month_remainder_days)) * 86_400.0
