@@ -24,7 +24,7 @@ from expr.calendar_days import (
     weekday,
 )
 from expr.intervals import UNIT_NAMES, is_infinite
-from expr.numeric import EXACT, INFINITY, divide_at_scale
+from expr.numeric import EXACT, INFINITY, divide
 
 _ALIASES: Final = {
     **UNIT_NAMES,
@@ -96,9 +96,7 @@ def extract_timestamp(
         return _scaled(moment - UNIX_EPOCH_MICROSECONDS, 6)
     day, rest = divmod(local, MICROSECONDS_PER_DAY)
     if field == "julian":
-        if rest == 0:
-            return EXACT.add(Decimal(day + EPOCH_JULIAN_DAY), Decimal(0))
-        fraction = divide_at_scale(Decimal(rest), Decimal(MICROSECONDS_PER_DAY), 20)
+        fraction = divide(Decimal(rest), Decimal(MICROSECONDS_PER_DAY))
         return EXACT.add(Decimal(day + EPOCH_JULIAN_DAY), fraction)
     found = _time_field(field, rest)
     if found is None:
