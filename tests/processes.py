@@ -1,7 +1,9 @@
 """The processes of a running server, and waiting for processes that are not our children."""
 
+import contextlib
 import os
 import select
+from collections.abc import Callable
 from typing import Final
 
 import psutil
@@ -30,16 +32,18 @@ def descendants(server_pid: int) -> list[psutil.Process]:
 
 def replicas(server_pid: int) -> list[psutil.Process]:
     """The running `clusterd` of a server."""
-    found = []
-    for process in psutil.Process(server_pid).children():
-        try:
-            if "compute.clusterd" in process.cmdline():
-                found.append(process)
-        except psutil.NoSuchProcess:
-            continue  # it ended while we looked
-    return found
+    return _children(server_pid, lambda process: "compute.clusterd" in process.cmdline())
 
 
 def postmaster(server_pid: int) -> psutil.Process:
     """The embedded PostgreSQL of a server, which must be running."""
-    return next(p for p in psutil.Process(server_pid).children() if p.name() == "postgres")
+    return _children(server_pid, lambda process: process.name() == "postgres")[0]
+
+
+def _children(server_pid: int, is_wanted: Callable[[psutil.Process], bool]) -> list[psutil.Process]:
+    found = []
+    for process in psutil.Process(server_pid).children():
+        with contextlib.suppress(psutil.NoSuchProcess):  # it ended while we looked
+            if is_wanted(process):
+                found.append(process)
+    return found
