@@ -5,11 +5,13 @@ kind of process, or all at once, with SIGKILL. The seed is printed with every fa
 """
 
 import asyncio
+import contextlib
 import random
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
+import psutil
 import pytest
 
 from tests.crash.acknowledged_writes import (
@@ -41,7 +43,7 @@ def kill(server: HeadwaterServer, victim: str) -> None:
     match victim:
         case "clusterd":
             for replica in replicas(server.pid):
-                replica.kill()
+                end(replica)
         case "postmaster":
             postmaster(server.pid).kill()
         case "environmentd":
@@ -49,9 +51,15 @@ def kill(server: HeadwaterServer, victim: str) -> None:
             server.start()
         case "everything":
             for process in descendants(server.pid):
-                process.kill()
+                end(process)
             server.kill()
             server.start()
+
+
+def end(process: psutil.Process) -> None:
+    """Kill a process that may have ended by itself since it was found."""
+    with contextlib.suppress(psutil.NoSuchProcess):
+        process.kill()
 
 
 @pytest.mark.parametrize(
