@@ -1,6 +1,7 @@
 """Headwater and a real PostgreSQL side by side, with the same tables."""
 
 from dataclasses import dataclass
+from decimal import Decimal
 
 import psycopg
 
@@ -25,7 +26,10 @@ class Pair:
 
 
 def answer(connection: psycopg.Connection, query: str) -> list[Row] | Failure:
-    """The rows of a query, sorted, as text; or its error."""
+    """The rows of a query, sorted, as text; or its error.
+
+    Which of several equal numerics (0, 0.0) stands for all is up to the server: theirs is the value.
+    """
     try:
         with connection.cursor() as cursor:
             rows = cursor.execute(query.encode()).fetchall()
@@ -34,4 +38,8 @@ def answer(connection: psycopg.Connection, query: str) -> list[Row] | Failure:
         return Failure(
             diagnostics.sqlstate, diagnostics.message_primary, diagnostics.statement_position
         )
-    return sorted(tuple(map(str, row)) for row in rows)
+    return sorted(tuple(map(_text, row)) for row in rows)
+
+
+def _text(value: object) -> str:
+    return str(value.normalize() if isinstance(value, Decimal) else value)
