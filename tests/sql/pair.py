@@ -28,7 +28,7 @@ class Pair:
 def answer(connection: psycopg.Connection, query: str) -> list[Row] | Failure:
     """The rows of a query, sorted, as text; or its error.
 
-    Which of several equal numerics (0, 0.0) stands for all is up to the server: theirs is the value.
+    Which of equal numerics (0, 0.0) stands for all is up to the server: their value counts.
     """
     try:
         with connection.cursor() as cursor:
