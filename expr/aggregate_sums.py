@@ -10,6 +10,7 @@ from decimal import Decimal
 from fractions import Fraction
 from typing import Final
 
+from core.errors import DATETIME_FIELD_OVERFLOW, SqlError
 from core.rows import Datum, Interval
 from expr import floats, numeric
 from expr.aggregates import BaseAggregate
@@ -353,7 +354,7 @@ class IntervalSum(BaseAggregate):
         if count == 0:
             return None
         if infinities and negative:
-            raise out_of_range("interval")
+            raise SqlError(DATETIME_FIELD_OVERFLOW, "interval out of range")
         if infinities or negative:
             return INFINITE if infinities else NEGATIVE_INFINITE
         total = checked(state[0], state[1], state[2])

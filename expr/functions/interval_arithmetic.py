@@ -134,9 +134,14 @@ def _sign(interval: Interval) -> int:
 
 
 def _infinite_sum(timestamp: int, interval: Interval, sign: int) -> int | None:
-    """The result when either operand is infinite; None when both are finite."""
+    """The result when either operand is infinite; None when both are finite.
+
+    An interval to subtract must have a negative, even if the result does not depend on it.
+    """
     finite = is_finite_time(timestamp)
     if not is_infinite(interval):
+        if sign < 0:
+            negate_interval(interval)
         return None if finite else timestamp
     direction = sign if interval == INFINITE else -sign
     if not finite and (timestamp > 0) != (direction > 0):
