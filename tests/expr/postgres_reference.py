@@ -33,6 +33,9 @@ END $$
 """
 
 
+DATA_EXCEPTION: Final = "22"
+
+
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """What evaluating an expression gave."""
@@ -52,6 +55,11 @@ class Outcome:
         if self.is_error or other.is_error:
             return self.sqlstate == other.sqlstate
         return (self.type, self.text, self._bytes) == (other.type, other.text, other._bytes)
+
+    def refuses_like(self, other: "Outcome") -> bool:
+        """Whether both refuse the data. docs/differences.md, "Data with several faults": which
+        fault is named may differ, and values made at random have many."""
+        return all((o.sqlstate or "").startswith(DATA_EXCEPTION) for o in (self, other))
 
     @property
     def _bytes(self) -> str | None:

@@ -33,6 +33,7 @@ def test_queries_answer_as_postgresql_does(pair: Pair, query: str) -> None:
 
 
 @pytest.mark.long
+@pytest.mark.timeout(1800)
 @settings(max_examples=5000, deadline=None, phases=PHASES, suppress_health_check=CHECKS)
 @given(query=statements())
 def test_many_queries_answer_as_postgresql_does(pair: Pair, query: str) -> None:
