@@ -134,6 +134,13 @@ class HeadwaterServer:
         self._close_streams(process)
         return status
 
+    def close(self) -> None:
+        """Stop the process if it still runs, and give back what it held."""
+        if self.is_running:
+            self.stop()
+        elif self._process is not None:
+            self.wait()
+
     def _running(self) -> "subprocess.Popen[str]":
         assert self._process is not None, "the server is not running"
         return self._process

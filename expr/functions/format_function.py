@@ -76,7 +76,7 @@ class _Formatter:
             text = self._argument(match[4])
             width = _parse_int4(text) if text is not None else 0
             if width < 0:
-                is_left, width = True, -width
+                is_left, width = True, _bounded(str(-width))
         conversion = match[6]
         if conversion not in "sIL":
             raise SqlError(

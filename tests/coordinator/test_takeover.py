@@ -52,8 +52,7 @@ def start(metadata_url: str, tmp_path: Path) -> Iterator[Callable[[str], Headwat
 
     yield start
     for server in servers:
-        if server.is_running:
-            server.stop()
+        server.close()
 
 
 async def read_for_ever(server: HeadwaterServer) -> None:
