@@ -253,12 +253,15 @@ def localize(context: EvaluationContext, local: int) -> int:
 
 def unlocalize(context: EvaluationContext, moment: int) -> int:
     """timestamptz to timestamp."""
-    if not is_finite_time(moment):
-        return moment
-    local = to_local(zone_named(context.time_zone), moment)
-    if not MIN_TIMESTAMP <= local < END_TIMESTAMP:
+    local = _wall_clock(context, moment)
+    if is_finite_time(moment) and not MIN_TIMESTAMP <= local < END_TIMESTAMP:
         raise SqlError(DATETIME_FIELD_OVERFLOW, "timestamp out of range")
     return local
+
+
+def _wall_clock(context: EvaluationContext, moment: int) -> int:
+    """What the session's clock shows, even where no timestamp does."""
+    return to_local(zone_named(context.time_zone), moment) if is_finite_time(moment) else moment
 
 
 def _time_of(timestamp: int) -> int | None:
@@ -285,12 +288,12 @@ def _datetime_casts() -> None:
     _cast("timestamp", "timestamptz", IMPLICIT, localize, needs_context=True)
     _cast(
         *("timestamptz", "date", ASSIGNMENT),
-        lambda context, moment: timestamp_to_date(unlocalize(context, moment)),
+        lambda context, moment: timestamp_to_date(_wall_clock(context, moment)),
         needs_context=True,
     )
     _cast(
         *("timestamptz", "time", ASSIGNMENT),
-        lambda context, moment: _time_of(unlocalize(context, moment)),
+        lambda context, moment: _time_of(_wall_clock(context, moment)),
         needs_context=True,
     )
     _cast("timestamptz", "timestamp", ASSIGNMENT, unlocalize, needs_context=True)
