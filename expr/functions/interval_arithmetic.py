@@ -58,7 +58,9 @@ def subtract_interval(left: Interval, right: Interval) -> Interval:
         raise _out_of_range("interval")
     if is_infinite(right):
         return negate_interval(right)
-    return left if is_infinite(left) else add_interval(left, negate_interval(right))
+    if is_infinite(left):
+        return left
+    return checked(left[0] - right[0], left[1] - right[1], left[2] - right[2])
 
 
 def multiply_interval(interval: Interval, factor: float) -> Interval:
