@@ -10,8 +10,8 @@ from expr.relation import (
     Project,
     Reduce,
     Relation,
-    change_aggregate,
     column_types,
+    map_aggregate,
 )
 from expr.scalar import Call, ColumnRef, Scalar, children, with_children
 
@@ -127,7 +127,7 @@ def with_large_values_below(reduce: Reduce) -> Reduce:
     group_key = tuple(map(place, reduce.group_key))
     aggregates = tuple(
         # What a FILTER keeps out may not be evaluated.
-        aggregate if aggregate.filter is not None else change_aggregate(aggregate, place)
+        aggregate if aggregate.filter is not None else map_aggregate(aggregate, place)
         for aggregate in reduce.aggregates
     )
     if not moved:
@@ -142,7 +142,7 @@ def with_large_values_below(reduce: Reduce) -> Reduce:
     return Reduce(
         Project(placed.input, tuple(used)),
         tuple(map(final, group_key)),
-        tuple(change_aggregate(aggregate, final) for aggregate in aggregates),
+        tuple(map_aggregate(aggregate, final) for aggregate in aggregates),
     )
 
 

@@ -59,14 +59,13 @@ def aggregate_call(aggregate: Aggregate, context: EvaluationContext) -> Aggregat
         orders = aggregate.order_by
         scalars = (*(order.scalar for order in orders), *aggregate.args)
         types = tuple(scalar.type for scalar in scalars)
-        column_orders = [
+        column_orders = tuple(
             ColumnOrder(i, order.descending, order.nulls_last) for i, order in enumerate(orders)
-        ]
-        column_orders += [ColumnOrder(i) for i in range(len(orders), len(types))]
+        )
         call = replace(
             call,
             sort_values=compile_row(scalars, context),
-            sort_key=total_order_key(tuple(column_orders), types),
+            sort_key=total_order_key(column_orders, types),
             sort_identity=identity_key(types),
         )
     return call
@@ -81,7 +80,8 @@ def total_order_key(
 ) -> Callable[[Row], Any]:
     """A sort key of `orders` in which ties are broken by the whole row, at last by its encoding: no
     two different rows have the same key."""
-    rest = tuple(ColumnOrder(index) for index in range(len(types)))
+    ordered = {order.column for order in orders}
+    rest = tuple(ColumnOrder(index) for index in range(len(types)) if index not in ordered)
     key = row_sort_key(orders + rest, types)
     if all(map(is_exact, types)):
         return key

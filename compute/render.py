@@ -19,7 +19,14 @@ from compute.columns import (
     needed_columns,
     with_large_values_below,
 )
-from compute.compiled import aggregate_call, all_equal, appending, match_key, row_key
+from compute.compiled import (
+    aggregate_call,
+    all_equal,
+    appending,
+    match_key,
+    row_key,
+    total_order_key,
+)
 from compute.execution import Execution, Operator
 from compute.join_keys import InputKeys, join_keys
 from compute.operators.consolidate import ConsolidateOperator
@@ -53,7 +60,7 @@ from core.errors import STATEMENT_TOO_COMPLEX, SqlError
 from core.rows import codec_for
 from core.sql_types import SqlType
 from expr.compile import compile_predicate, compile_row, compile_rows
-from expr.ordering import row_sort_key, whole_row_sort_key
+from expr.ordering import row_sort_key
 from expr.registry import bind, function_by_id
 from expr.relation import (
     CardinalityCheck,
@@ -417,14 +424,11 @@ class _Renderer:
     def _top_k(self, relation: TopK, depth: int) -> Rendered:
         part = consolidated(self.render(relation.input, depth))
         types = part.types
-        whole = whole_row_sort_key(types)
-        encode = codec_for(tuple(t.base for t in types)).encode
-        exact = all(map(is_exact, types))
         operator = TopKOperator(
             part.operator,
             group_key([(column, types[column]) for column in relation.group_key]),
             row_sort_key(relation.order_by, types),
-            whole if exact else lambda row: (whole(row), encode(row)),
+            total_order_key((), types),
             relation.limit,
             relation.offset,
         )

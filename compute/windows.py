@@ -3,14 +3,14 @@
 from collections.abc import Callable
 from typing import Any
 
-from compute.compiled import row_key
-from compute.operators.keys import group_key, is_exact
+from compute.compiled import row_key, total_order_key
+from compute.operators.keys import group_key
 from compute.operators.window import WindowCall, Windowing
-from core.rows import Row, codec_for
+from core.rows import Row
 from core.sql_types import SqlType
 from expr.aggregates import aggregate_function
 from expr.compile import compile_predicate, compile_row
-from expr.ordering import row_sort_key, whole_row_sort_key
+from expr.ordering import row_sort_key
 from expr.registry import FunctionKind, bind, function_by_id
 from expr.relation import ColumnOrder, ScalarOrder, Window, WindowFunction
 from expr.scalar import EvaluationContext
@@ -21,7 +21,7 @@ def windowing(window: Window, types: tuple[SqlType, ...], context: EvaluationCon
     return Windowing(
         row_key(window.partition_by, group_key, context),
         _order_key(window.order_by, context),
-        _tie_key(types),
+        total_order_key((), types),
         tuple(_call(function, context) for function in window.functions),
     )
 
@@ -47,12 +47,3 @@ def _order_key(orders: tuple[ScalarOrder, ...], context: EvaluationContext) -> C
         tuple(scalar.type for scalar in scalars),
     )
     return lambda row: key(values(row))
-
-
-def _tie_key(types: tuple[SqlType, ...]) -> Callable[[Row], Any]:
-    """The order of whole rows, in which only identical rows are equal."""
-    whole = whole_row_sort_key(types)
-    if all(map(is_exact, types)):
-        return whole
-    encode = codec_for(tuple(t.base for t in types)).encode
-    return lambda row: (whole(row), encode(row))

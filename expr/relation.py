@@ -383,14 +383,14 @@ def map_scalars(relation: Relation, change: Callable[[Scalar], Scalar]) -> Relat
             return replace(
                 relation,
                 group_key=tuple(map(change, group_key)),
-                aggregates=tuple(change_aggregate(a, change) for a in aggregates),
+                aggregates=tuple(map_aggregate(a, change) for a in aggregates),
             )
         case Window(partition_by=partition_by, order_by=order_by, functions=functions):
             return replace(
                 relation,
                 partition_by=tuple(map(change, partition_by)),
-                order_by=tuple(_change_order(order, change) for order in order_by),
-                functions=tuple(_change_window(function, change) for function in functions),
+                order_by=map_orders(order_by, change),
+                functions=tuple(map_window_function(function, change) for function in functions),
             )
         case _:
             return relation
@@ -405,20 +405,27 @@ def substitute(
     return map_scalars(relation, lambda scalar: substitute_scalar(scalar, parameters, session))
 
 
-def _change_order(order: ScalarOrder, change: Callable[[Scalar], Scalar]) -> ScalarOrder:
-    return ScalarOrder(change(order.scalar), order.descending, order.nulls_last)
+def map_orders(
+    orders: tuple[ScalarOrder, ...], change: Callable[[Scalar], Scalar]
+) -> tuple[ScalarOrder, ...]:
+    """The orders with `change` applied to their scalars."""
+    return tuple(ScalarOrder(change(o.scalar), o.descending, o.nulls_last) for o in orders)
 
 
-def change_aggregate(aggregate: Aggregate, change: Callable[[Scalar], Scalar]) -> Aggregate:
+def map_aggregate(aggregate: Aggregate, change: Callable[[Scalar], Scalar]) -> Aggregate:
+    """The aggregate with `change` applied to its scalars."""
     return msgspec.structs.replace(
         aggregate,
         args=tuple(map(change, aggregate.args)),
         filter=None if aggregate.filter is None else change(aggregate.filter),
-        order_by=tuple(_change_order(order, change) for order in aggregate.order_by),
+        order_by=map_orders(aggregate.order_by, change),
     )
 
 
-def _change_window(function: WindowFunction, change: Callable[[Scalar], Scalar]) -> WindowFunction:
+def map_window_function(
+    function: WindowFunction, change: Callable[[Scalar], Scalar]
+) -> WindowFunction:
+    """The window function with `change` applied to its scalars."""
     return msgspec.structs.replace(
         function,
         args=tuple(map(change, function.args)),

@@ -12,13 +12,20 @@ Source of the method: "Unnesting Arbitrary Queries" (Neumann, Kemper), as Materi
 
 import itertools
 from collections.abc import Sequence
+from functools import partial
 from typing import assert_never
 
 from core.allowance import checkpoint
 from core.rows import codec_for
 from core.sql_types import SqlType
 from expr import relation as mir
-from expr.relation import Relation, ScalarOrder, column_types
+from expr.relation import (
+    Relation,
+    column_types,
+    map_aggregate,
+    map_orders,
+    map_window_function,
+)
 from expr.scalar import (
     Call,
     ColumnRef,
@@ -30,7 +37,6 @@ from sql import hir, intrinsics
 from sql.domains import (
     NO_DOMAIN,
     Domain,
-    aggregate_within,
     in_place,
     place_apply,
     shift_within,
@@ -514,7 +520,8 @@ class Lowering:
         lowered = self.lower(node.input, domain)
         prefix = tuple(ColumnRef(i, t) for i, t in enumerate(domain.types))
         keys = (*prefix, *self._scalars(node.group_key, domain))
-        aggregates = tuple(aggregate_within(a, domain) for a in node.aggregates)
+        place = partial(within, domain=domain)
+        aggregates = tuple(map_aggregate(a, place) for a in node.aggregates)
         reduced = mir.Reduce(lowered, keys, aggregates)
         if not node.default or node.group_key:
             return reduced
@@ -531,22 +538,10 @@ class Lowering:
 
     def _window(self, node: hir.Window, domain: Domain) -> Relation:
         prefix = tuple(ColumnRef(i, t) for i, t in enumerate(domain.types))
-        functions = tuple(
-            mir.WindowFunction(
-                f.function,
-                self._scalars(f.args, domain),
-                f.type,
-                f.frame,
-                None if f.filter is None else within(f.filter, domain),
-            )
-            for f in node.functions
-        )
+        place = partial(within, domain=domain)
         return mir.Window(
             self.lower(node.input, domain),
             (*prefix, *self._scalars(node.partition_by, domain)),
-            tuple(
-                ScalarOrder(within(o.scalar, domain), o.descending, o.nulls_last)
-                for o in node.order_by
-            ),
-            functions,
+            map_orders(node.order_by, place),
+            tuple(map_window_function(function, place) for function in node.functions),
         )

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from core.sql_types import SqlType
 from expr import relation as mir
-from expr.relation import Aggregate, Relation, ScalarOrder
+from expr.relation import Relation
 from expr.scalar import (
     ColumnRef,
     Parameter,
@@ -128,18 +128,3 @@ def through_map(scalar: Scalar, width: int, scalars: tuple[Scalar, ...]) -> Scal
         return through_map(scalars[ref.index - width], width, scalars)
 
     return map_columns(scalar, change)
-
-
-def aggregate_within(aggregate: Aggregate, domain: Domain) -> Aggregate:
-    """`within` for all parts of an aggregate."""
-    return Aggregate(
-        aggregate.function,
-        tuple(within(arg, domain) for arg in aggregate.args),
-        aggregate.type,
-        aggregate.distinct,
-        None if aggregate.filter is None else within(aggregate.filter, domain),
-        tuple(
-            ScalarOrder(within(o.scalar, domain), o.descending, o.nulls_last)
-            for o in aggregate.order_by
-        ),
-    )

@@ -15,7 +15,15 @@ import msgspec
 from core.allowance import checkpoint
 from core.ids import GlobalId
 from core.sql_types import INT8, SqlType
-from expr.relation import Aggregate, ColumnOrder, ScalarOrder, WindowFunction
+from expr.relation import (
+    Aggregate,
+    ColumnOrder,
+    ScalarOrder,
+    WindowFunction,
+    map_aggregate,
+    map_orders,
+    map_window_function,
+)
 from expr.scalar import Parameter, Scalar, children
 
 Binding = tuple[int, Scalar]
@@ -363,35 +371,13 @@ def map_scalars(hir: Hir, change: Callable[[Scalar], Scalar]) -> Hir:
             return replace(
                 hir,
                 group_key=changed(keys),
-                aggregates=tuple(_changed_aggregate(a, change) for a in aggregates),
+                aggregates=tuple(map_aggregate(a, change) for a in aggregates),
             )
         case Window(partition_by=partition_by, order_by=order_by, functions=functions):
             return replace(
                 hir,
                 partition_by=changed(partition_by),
-                order_by=_changed_orders(order_by, change),
-                functions=tuple(
-                    replace(
-                        f,
-                        args=changed(f.args),
-                        filter=None if f.filter is None else change(f.filter),
-                    )
-                    for f in functions
-                ),
+                order_by=map_orders(order_by, change),
+                functions=tuple(map_window_function(f, change) for f in functions),
             )
     return hir
-
-
-def _changed_aggregate(aggregate: Aggregate, change: Callable[[Scalar], Scalar]) -> Aggregate:
-    return msgspec.structs.replace(
-        aggregate,
-        args=tuple(map(change, aggregate.args)),
-        filter=None if aggregate.filter is None else change(aggregate.filter),
-        order_by=_changed_orders(aggregate.order_by, change),
-    )
-
-
-def _changed_orders(
-    orders: tuple[ScalarOrder, ...], change: Callable[[Scalar], Scalar]
-) -> tuple[ScalarOrder, ...]:
-    return tuple(ScalarOrder(change(o.scalar), o.descending, o.nulls_last) for o in orders)

@@ -8,8 +8,6 @@ import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-import msgspec
-
 from core.errors import (
     FEATURE_NOT_SUPPORTED,
     GROUPING_ERROR,
@@ -18,7 +16,12 @@ from core.errors import (
     SqlError,
 )
 from core.sql_types import UNKNOWN
-from expr.relation import Aggregate, ColumnOrder, ScalarOrder, WindowFunction
+from expr.relation import (
+    ColumnOrder,
+    map_aggregate,
+    map_orders,
+    map_window_function,
+)
 from expr.scalar import Call, ColumnRef, Literal, Scalar
 from sql import hir, intrinsics
 from sql import syntax as ast
@@ -266,7 +269,7 @@ class SelectPlanner(FromPlanner):
             level.relation, level.width, level.aggregates.inner, level.before
         )
         unique = list(dict.fromkeys(keys or ()))
-        aggregates = tuple(_over(aggregate, level.before) for aggregate in found)
+        aggregates = tuple(map_aggregate(aggregate, level.before.apply) for aggregate in found)
         level.relation = hir.Reduce(level.relation, tuple(unique), aggregates, default=keys is None)
         places: dict[Scalar, Scalar] = {
             key: ColumnRef(index, key.type) for index, key in enumerate(unique)
@@ -310,19 +313,8 @@ class SelectPlanner(FromPlanner):
             level.relation = hir.Window(
                 level.relation,
                 tuple(map(apply, window.partition_by)),
-                tuple(
-                    ScalarOrder(apply(o.scalar), o.descending, o.nulls_last)
-                    for o in window.order_by
-                ),
-                (
-                    WindowFunction(
-                        function.function,
-                        tuple(map(apply, function.args)),
-                        function.type,
-                        function.frame,
-                        None if function.filter is None else apply(function.filter),
-                    ),
-                ),
+                map_orders(window.order_by, apply),
+                (map_window_function(function, apply),),
             )
             level.after.real[window.index] = ColumnRef(level.width, function.type)
             level.width += 1
@@ -511,15 +503,3 @@ def _is_nullable(scalar: Scalar, source: FromResult) -> bool:
                 return column.nullable
         return True
     return not (isinstance(scalar, Literal) and not scalar.is_null)
-
-
-def _over(aggregate: Aggregate, substitution: Substitution) -> Aggregate:
-    apply = substitution.apply
-    return msgspec.structs.replace(
-        aggregate,
-        args=tuple(map(apply, aggregate.args)),
-        filter=None if aggregate.filter is None else apply(aggregate.filter),
-        order_by=tuple(
-            ScalarOrder(apply(o.scalar), o.descending, o.nulls_last) for o in aggregate.order_by
-        ),
-    )

@@ -15,7 +15,7 @@ from itertools import chain
 from sys import getsizeof
 from typing import Final
 
-from compute.dataflow.updates import Identity, Update, Updates, consolidate
+from compute.dataflow.updates import Identity, Update, Updates, add_row, consolidate
 from compute.operators.keys import KeyFunction
 from core.ids import Timestamp
 from core.rows import Datum, Row
@@ -145,13 +145,7 @@ class Arrangement:
             weighted = {identity(group): (group, 1)}
         before = len(weighted)
         for row, diff in updates:
-            name = identity(row)
-            known = weighted.get(name)
-            weight = diff if known is None else known[1] + diff
-            if weight:
-                weighted[name] = (row, weight)
-            elif known is not None:
-                del weighted[name]
+            add_row(weighted, identity(row), row, diff)
         self.row_count += len(weighted) - before
         if len(weighted) > 1:
             groups[key] = weighted

@@ -87,24 +87,24 @@ class Dataflow:
 
     def step(self, ts: Timestamp, changes: Mapping[GlobalId, Updates]) -> Updates:
         """Take in the sources' changes at `ts`; returns the output's, unconsolidated."""
+        return self._run(ts, changes, runs_all=False)
+
+    def start(self, ts: Timestamp) -> Updates:
+        """The first step, before any change: what the relation is over empty collections."""
+        return self._run(ts, {}, runs_all=True)
+
+    def _run(
+        self, ts: Timestamp, changes: Mapping[GlobalId, Updates], *, runs_all: bool
+    ) -> Updates:
+        """Step the nodes whose inputs changed, or all, and commit."""
         outputs: list[Updates] = [NO_UPDATES] * len(self._nodes)
         for id, updates in changes.items():
             outputs[self._sources[id]] = updates
         errors = self.errors
         for number, (node, inputs) in enumerate(self._nodes):
-            for source in inputs:
-                if outputs[source]:
-                    outputs[number] = node.step([outputs[i] for i in inputs], errors)
-                    break
-        for arrangement in self._arrangements.values():
-            arrangement.commit(ts)
-        return outputs[self.output.number]
-
-    def start(self, ts: Timestamp) -> Updates:
-        """The first step, before any change: what the relation is over empty collections."""
-        outputs: list[Updates] = [NO_UPDATES] * len(self._nodes)
-        for number, (node, inputs) in enumerate(self._nodes):
-            outputs[number] = node.step([outputs[i] for i in inputs], self.errors)
+            taken = [outputs[source] for source in inputs]
+            if runs_all or any(taken):
+                outputs[number] = node.step(taken, errors)
         for arrangement in self._arrangements.values():
             arrangement.commit(ts)
         return outputs[self.output.number]

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from itertools import chain
 
 from compute.dataflow.arrangement import Arrangement
-from compute.dataflow.updates import Errors, Identity, Update, Updates
+from compute.dataflow.updates import Errors, Identity, Update, Updates, add_count
 from compute.operators.keys import KeyFunction
 from core.errors import SqlError
 from core.rows import Datum, Row
@@ -174,11 +174,6 @@ def _count(changes: Updates, key_of: KeyFunction, totals: dict[Datum, int]) -> d
     before: dict[Datum, bool] = {}
     for row, diff in changes:
         key = key_of(row)
-        total = totals.get(key, 0)
-        before.setdefault(key, total != 0)
-        total += diff
-        if total:
-            totals[key] = total
-        else:
-            totals.pop(key, None)
+        was, _ = add_count(totals, key, diff)
+        before.setdefault(key, was != 0)
     return before

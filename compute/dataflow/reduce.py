@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from compute.dataflow.updates import Errors, Identity, Update, Updates
+from compute.dataflow.updates import Errors, Identity, Update, Updates, add_count, add_row
 from compute.operators.accumulators import AggregateCall
 from compute.operators.keys import KeyFunction
 from core.errors import SqlError
@@ -157,12 +157,7 @@ class VariedKeyRows:
         return variants[min(present or variants)][0]
 
     def add(self, values: Row, diff: int) -> None:
-        name = self._canonical(values)
-        count = self._variants.get(name, (values, 0))[1] + diff
-        if count:
-            self._variants[name] = (values, count)
-        else:
-            del self._variants[name]
+        add_row(self._variants, self._canonical(values), values, diff)
 
 
 class RunningTotal:
@@ -194,13 +189,7 @@ class DistinctTotal:
         self._state: Any = call.function.start()
 
     def add(self, arguments: Row, diff: int) -> None:
-        key = self._key(arguments)
-        was = self._counts.get(key, 0)
-        now = was + diff
-        if now:
-            self._counts[key] = now
-        else:
-            del self._counts[key]
+        was, now = add_count(self._counts, self._key(arguments), diff)
         if (was > 0) is not (now > 0):
             self._state = self._function.add(self._state, arguments, 1 if now > 0 else -1)
 
@@ -220,12 +209,7 @@ class Collected:
 
     def add(self, arguments: Row, diff: int) -> None:
         assert self._call.sort_identity is not None
-        name = self._call.sort_identity(arguments)
-        count = self._rows.get(name, (arguments, 0))[1] + diff
-        if count:
-            self._rows[name] = (arguments, count)
-        else:
-            del self._rows[name]
+        add_row(self._rows, self._call.sort_identity(arguments), arguments, diff)
 
     def finish(self) -> Datum:
         call = self._call

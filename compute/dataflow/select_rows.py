@@ -7,7 +7,7 @@ from typing import Any
 
 from sortedcontainers import SortedDict
 
-from compute.dataflow.updates import Errors, Identity, Update, Updates
+from compute.dataflow.updates import Errors, Identity, Update, Updates, add_count, add_row
 from compute.operators.keys import KeyFunction
 from core.errors import CARDINALITY_VIOLATION, SqlError
 from core.rows import Datum, Row
@@ -41,12 +41,7 @@ class TopKNode:
             if group is None:
                 group = self._groups[key] = _Ordered()
             touched[key] = group
-            place = self.order_key(row)
-            count = group.rows.get(place, (row, 0))[1] + diff
-            if count:
-                group.rows[place] = (row, count)
-            else:
-                del group.rows[place]
+            add_row(group.rows, self.order_key(row), row, diff)
         out: Updates = []
         for key, group in touched.items():
             out += self._refresh(group)
@@ -92,13 +87,7 @@ class ThresholdNode:
         out: Updates = []
         totals = self._totals
         for row, diff in inputs[0]:
-            name = self.identity(row)
-            was = totals.get(name, 0)
-            now = was + diff
-            if now:
-                totals[name] = now
-            else:
-                del totals[name]
+            was, now = add_count(totals, self.identity(row), diff)
             change = max(now, 0) - max(was, 0)
             if change:
                 out.append((row, change))
@@ -115,11 +104,7 @@ class CardinalityCheckNode:
     def step(self, inputs: Sequence[Updates], errors: Errors) -> Updates:
         totals = self._totals
         for row, diff in inputs[0]:
-            key = self.group_key(row)
-            was = totals.get(key, 0)
-            now = totals[key] = was + diff
-            if not now:
-                del totals[key]
+            was, now = add_count(totals, self.group_key(row), diff)
             if (was > 1) is not (now > 1):
                 errors.add(_too_many_rows(), 1 if now > 1 else -1)
         return inputs[0]

@@ -43,12 +43,30 @@ class Errors:
         return self._errors[min(present)] if present else None
 
 
+def add_row(rows: dict[Datum, Update], name: Datum, row: Row, diff: int) -> None:
+    """Count `diff` more of a row in a multiset by identity, which holds no count of zero."""
+    known = rows.get(name)
+    count = diff if known is None else known[1] + diff
+    if count:
+        rows[name] = (row, count)
+    elif known is not None:
+        del rows[name]
+
+
+def add_count(counts: dict[Datum, int], name: Datum, diff: int) -> tuple[int, int]:
+    """The same for a multiset of names; returns the count before and after."""
+    was = counts.get(name, 0)
+    now = was + diff
+    if now:
+        counts[name] = now
+    else:
+        counts.pop(name, None)
+    return was, now
+
+
 def consolidate(updates: Iterable[Update], identity: Identity) -> Updates:
     """The same change with every row once and no diff of zero."""
-    totals: dict[Datum, int] = {}
-    rows: dict[Datum, Row] = {}
+    rows: dict[Datum, Update] = {}
     for row, diff in updates:
-        key = identity(row)
-        totals[key] = totals.get(key, 0) + diff
-        rows[key] = row
-    return [(rows[key], diff) for key, diff in totals.items() if diff]
+        add_row(rows, identity(row), row, diff)
+    return list(rows.values())

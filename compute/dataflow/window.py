@@ -7,7 +7,7 @@ A partition that fails (a sum out of range) emits an error in place of its rows.
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from compute.dataflow.updates import Errors, Identity, Update, Updates, consolidate
+from compute.dataflow.updates import Errors, Identity, Update, Updates, add_row, consolidate
 from compute.operators.window import Windowing
 from core.errors import SqlError
 from core.rows import Datum, Row
@@ -42,12 +42,7 @@ class WindowNode:
             if partition is None:
                 partition = self._partitions[key] = _Partition()
             touched[key] = partition
-            name = self.input_identity(row)
-            count = partition.rows.get(name, (row, 0))[1] + diff
-            if count:
-                partition.rows[name] = (row, count)
-            else:
-                del partition.rows[name]
+            add_row(partition.rows, self.input_identity(row), row, diff)
         out: Updates = []
         for key, partition in touched.items():
             out += self._refresh(partition, errors)

