@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from core.encodings import UTF8, encoding_number
 from core.errors import (
     FEATURE_NOT_SUPPORTED,
     INSUFFICIENT_PRIVILEGE,
@@ -109,12 +110,7 @@ def copy_options(
     quote = _text(values, "quote", '"')
     escape = _text(values, "escape", quote)
     _check_characters(values, is_csv, delimiter, null, quote, escape)
-    encoding = values.get("encoding")
-    if isinstance(encoding, str) and encoding.lower().replace("-", "").strip("'") not in (
-        "utf8",
-        "unicode",
-    ):
-        raise SqlError(FEATURE_NOT_SUPPORTED, f'encoding "{encoding}" is not supported')
+    _check_encoding(_text(values, "encoding", "UTF8"))
     force_quote = values.get("force_quote")
     return CopyOptions(
         copy_format,
@@ -163,9 +159,9 @@ def _unique(
 
 
 def _format(values: dict[str, str | tuple[str, ...] | None]) -> CopyFormat:
-    name = values.get("format", "text")
+    name = _text(values, "format", "text")
     try:
-        return CopyFormat(name)  # type: ignore[arg-type]
+        return CopyFormat(name)
     except ValueError:
         raise SqlError(INVALID_PARAMETER_VALUE, f'COPY format "{name}" not recognized') from None
 
@@ -175,6 +171,16 @@ def _text(values: dict[str, str | tuple[str, ...] | None], name: str, default: s
     if not isinstance(value, str):
         raise SqlError(SYNTAX_ERROR, f"{name} requires a parameter")
     return value
+
+
+def _check_encoding(name: str) -> None:
+    number = encoding_number(name)
+    if number is None:
+        raise SqlError(
+            INVALID_PARAMETER_VALUE, 'argument to option "encoding" must be a valid encoding name'
+        )
+    if number != UTF8:
+        raise SqlError(FEATURE_NOT_SUPPORTED, f'encoding "{name}" is not supported')
 
 
 def _flag(values: dict[str, str | tuple[str, ...] | None], name: str) -> bool:

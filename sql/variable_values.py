@@ -11,6 +11,7 @@ from decimal import Decimal, InvalidOperation
 from typing import Final
 
 from core import errors
+from core.encodings import UTF8, encoding_number
 from core.errors import SqlError
 from expr.timezones import MAX_ZONE_NAME, named_zone
 from sql.identifiers import quote_identifier
@@ -146,8 +147,7 @@ def parse_time_zone(text: str) -> str:
 
 
 def parse_encoding(text: str) -> str:
-    word = re.sub(r"[^a-z0-9]", "", text.lower())
-    if word in ("utf8", "unicode", "default"):
+    if encoding_number(text) == UTF8:
         return "UTF8"
     raise invalid_value("client_encoding", text, "Headwater speaks UTF8 only.")
 

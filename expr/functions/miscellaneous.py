@@ -5,20 +5,13 @@ import uuid
 from collections.abc import Callable
 from typing import Final
 
+from core.encodings import encoding_name, encoding_number
 from core.rows import POSTGRES_EPOCH_UNIX_SECONDS, Datum
 from core.sql_types import SqlType
 from expr.registry import CallSite, define
 from expr.text_format import text_output
 
 _UNIX_TO_POSTGRES: Final = POSTGRES_EPOCH_UNIX_SECONDS * 1_000_000
-_ENCODINGS: Final = (  # by their number in pg_database.encoding
-    *("SQL_ASCII", "EUC_JP", "EUC_CN", "EUC_KR", "EUC_TW", "EUC_JIS_2004", "UTF8"),
-    *("MULE_INTERNAL", "LATIN1", "LATIN2", "LATIN3", "LATIN4", "LATIN5", "LATIN6", "LATIN7"),
-    *("LATIN8", "LATIN9", "LATIN10", "WIN1256", "WIN1258", "WIN866", "WIN874", "KOI8R", "WIN1251"),
-    *("WIN1252", "ISO_8859_5", "ISO_8859_6", "ISO_8859_7", "ISO_8859_8", "WIN1250", "WIN1253"),
-    *("WIN1254", "WIN1255", "WIN1257", "KOI8U", "SJIS", "BIG5", "GBK", "UHC", "GB18030", "JOHAB"),
-    "SHIFT_JIS_2004",
-)
 _GREGORIAN_TO_POSTGRES: Final = 13_165_977_600_000_000  # 1582-10-15 to 2000-01-01
 
 
@@ -103,11 +96,12 @@ def _define_all() -> None:
 
 
 def _encoding_name(code: int) -> str:
-    return _ENCODINGS[code] if 0 <= code < len(_ENCODINGS) else ""
+    return encoding_name(code) or ""
 
 
 def _encoding_code(name: str) -> int:
-    return 6 if name.lower().replace("-", "").replace("_", "") in ("utf8", "unicode") else -1
+    number = encoding_number(name)
+    return -1 if number is None else number
 
 
 def _refuse_sleep(seconds: float) -> None:

@@ -5,6 +5,7 @@ import unicodedata
 from collections.abc import Callable, Iterable
 from typing import Final
 
+from core.encodings import UTF8, encoding_number
 from core.errors import (
     INVALID_PARAMETER_VALUE,
     PROGRAM_LIMIT_EXCEEDED,
@@ -332,7 +333,7 @@ def _decode_escape(text: str) -> bytes:
 
 
 def _convert_from(value: bytes, encoding: str) -> str:
-    if encoding.lower().replace("-", "").replace("_", "") not in ("utf8", "unicode"):
+    if encoding_number(encoding) != UTF8:
         raise SqlError(INVALID_PARAMETER_VALUE, f'invalid source encoding name "{encoding}"')
     try:
         text = value.decode()
@@ -345,7 +346,7 @@ def _convert_from(value: bytes, encoding: str) -> str:
 
 
 def _convert_to(value: str, encoding: str) -> bytes:
-    if encoding.lower().replace("-", "").replace("_", "") not in ("utf8", "unicode"):
+    if encoding_number(encoding) != UTF8:
         raise SqlError(INVALID_PARAMETER_VALUE, f'invalid destination encoding name "{encoding}"')
     return value.encode()
 

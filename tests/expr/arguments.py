@@ -10,6 +10,7 @@ from typing import Final
 
 from hypothesis import strategies as st
 
+from core.encodings import encoding_names
 from core.sql_types import SqlType
 from tests.expr.values import NullableTexts, Texts, nullable, or_null, values
 
@@ -92,6 +93,7 @@ _ENCODED: Final = st.sampled_from(
     )
 )
 _CHARSETS: Final = st.sampled_from(("UTF8", "utf-8", "UTF_8", "unicode", "nonsense"))
+_ENCODINGS: Final = st.sampled_from((*encoding_names(), "nonsense"))
 _FORMATS: Final = st.sampled_from(
     (
         *(
@@ -267,6 +269,7 @@ _BY_NAME: Final[dict[str, Listed]] = {
     "convert_from": (None, _CHARSETS),
     "convert_to": (None, _CHARSETS),
     "convert": (None, _CHARSETS, _CHARSETS),
+    "pg_char_to_encoding": (_ENCODINGS,),
     "normalize": (None, _NORMAL_FORMS),
     "is_normalized": (None, _NORMAL_FORMS),
     "format": (_FORMATS,),

@@ -68,6 +68,7 @@ def test_values_are_normalised(name: str, text: str, expected: str) -> None:
         ("timezone", "1000", "22023"),
         ("standard_conforming_strings", "nonbool", "22023"),
         ("client_encoding", "latin1", "22023"),
+        ("client_encoding", "'default'", "22023"),
         ("statement_timeout", "-1", "22023"),
         ("statement_timeout", "1 year", "22023"),
         ("statement_timeout", "9" * 30, "22023"),
