@@ -93,7 +93,7 @@ _ENCODED: Final = st.sampled_from(
     )
 )
 _CHARSETS: Final = st.sampled_from(("UTF8", "utf-8", "UTF_8", "unicode", "nonsense"))
-_ENCODINGS: Final = st.sampled_from((*encoding_names(), "nonsense"))
+_ENCODING_NAMES: Final = st.sampled_from((*encoding_names(), "nonsense"))
 _FORMATS: Final = st.sampled_from(
     (
         *(
@@ -269,7 +269,7 @@ _BY_NAME: Final[dict[str, Listed]] = {
     "convert_from": (None, _CHARSETS),
     "convert_to": (None, _CHARSETS),
     "convert": (None, _CHARSETS, _CHARSETS),
-    "pg_char_to_encoding": (_ENCODINGS,),
+    "pg_char_to_encoding": (_ENCODING_NAMES,),
     "normalize": (None, _NORMAL_FORMS),
     "is_normalized": (None, _NORMAL_FORMS),
     "format": (_FORMATS,),
