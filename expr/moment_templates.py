@@ -10,6 +10,7 @@ from functools import lru_cache
 from typing import Final, NamedTuple
 
 from core.errors import SqlError
+from expr.quoted_text import QUOTE, quoted_text
 
 MAX_TEMPLATE: Final = 10_000
 _UPPER: Final = (
@@ -68,27 +69,16 @@ def _next_part(template: str, position: int, parts: list[Part]) -> int:
             parts.append(Part(PartKind.KEYWORD, keyword, fills, ordinal))
             return position + (2 if ordinal or suffix == "SP" else 0)
     character = template[position : position + 1]
-    if character == '"':
-        return _quoted(template, position + 1, parts)
-    if character == "\\" and template[position + 1 : position + 2] == '"':
+    if character == QUOTE:
+        text, position = quoted_text(template, position + 1)
+        parts.extend(Part(PartKind.TEXT, literal) for literal in text)
+        return position
+    if character == "\\" and template[position + 1 : position + 2] == QUOTE:
         position += 1
-        character = '"'
+        character = QUOTE
     if character:
         parts.append(Part(_kind(character), character))
     return position + 1
-
-
-def _quoted(template: str, position: int, parts: list[Part]) -> int:
-    while position < len(template):
-        character = template[position]
-        if character == '"':
-            return position + 1
-        if character == "\\" and position + 1 < len(template):
-            position += 1
-            character = template[position]
-        parts.append(Part(PartKind.TEXT, character))
-        position += 1
-    return position
 
 
 def _kind(character: str) -> PartKind:

@@ -10,6 +10,7 @@ from functools import lru_cache
 from typing import Final, NamedTuple
 
 from core.errors import SYNTAX_ERROR, SqlError
+from expr.quoted_text import QUOTE, quoted_text
 
 MAX_TEMPLATE: Final = 10_000
 _WORDS: Final = (
@@ -67,27 +68,15 @@ def parse_number_template(template: str) -> tuple[tuple[NumberPart, ...], Pictur
             _add(picture, keyword.upper())
             parts.append(NumberPart(keyword.upper(), True, keyword.islower()))
             continue
-        if template[position] == '"':
-            position = _quoted(template, position + 1, parts)
+        if template[position] == QUOTE:
+            text, position = quoted_text(template, position + 1)
+            parts.extend(NumberPart(literal, False) for literal in text)
             continue
-        if template[position] == "\\" and template[position + 1 : position + 2] == '"':
+        if template[position] == "\\" and template[position + 1 : position + 2] == QUOTE:
             position += 1
         parts.append(NumberPart(template[position], False))
         position += 1
     return tuple(parts), picture
-
-
-def _quoted(template: str, position: int, parts: list[NumberPart]) -> int:
-    while position < len(template):
-        character = template[position]
-        if character == '"':
-            return position + 1
-        if character == "\\" and position + 1 < len(template):
-            position += 1
-            character = template[position]
-        parts.append(NumberPart(character, False))
-        position += 1
-    return position
 
 
 def _refuse(message: str) -> SqlError:
