@@ -199,6 +199,9 @@ class ConnectionCatalog:
     def clusters(self) -> tuple[str, ...]:
         return tuple(cluster.name for cluster in self.catalog.clusters.values())
 
+    def indexes(self, on: GlobalId, cluster: str) -> tuple[CatalogItem, ...]:
+        return ()
+
     def dependents(self, id: GlobalId) -> tuple[GlobalId, ...]:
         return tuple(self.catalog.dependents.get(id, frozenset()))
 

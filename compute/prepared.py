@@ -4,13 +4,20 @@ from collections import OrderedDict
 from dataclasses import dataclass
 from typing import Final
 
+from compute.dataflow_messages import CollectionSource
 from compute.encode import ResultEncoder, result_encoder
 from compute.metrics import RENDERED_PLANS
-from compute.protocol import CopyWork, PeekWork, ProtocolError, StageWork, decode_work
+from compute.protocol import (
+    CopyWork,
+    PeekWork,
+    ProtocolError,
+    StageWork,
+    decode_work,
+)
 from compute.render import render
 from compute.result import FinishedQuery, finished_query
 from compute.stage import PreparedStage, prepare_stage
-from core.ids import GlobalId, ShardId
+from core.ids import GlobalId
 from core.sql_types import SqlType
 from expr.relation import Get, Relation, children
 
@@ -22,7 +29,7 @@ MAX_REMEMBERED_BYTES: Final = 64 * 1024  # of one description
 class Prepared:
     """What running needs to know of any work: the collections it reads and their types."""
 
-    sources: tuple[tuple[GlobalId, ShardId, tuple[SqlType, ...]], ...]
+    sources: tuple[tuple[CollectionSource, tuple[SqlType, ...]], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,13 +82,13 @@ class PreparedWorks:
 
 
 def _sources(
-    relation: Relation, shards: tuple[tuple[GlobalId, ShardId], ...]
-) -> tuple[tuple[GlobalId, ShardId, tuple[SqlType, ...]], ...]:
-    """Every collection that `relation` reads, once, with its shard and column types.
+    relation: Relation, sources: tuple[CollectionSource, ...]
+) -> tuple[tuple[CollectionSource, tuple[SqlType, ...]], ...]:
+    """Every collection that `relation` reads, once, with its column types.
 
-    Raises ProtocolError when a shard is missing.
+    Raises ProtocolError when one has no source.
     """
-    shard_of = dict(shards)
+    source_of = {source.id: source for source in sources}
     found: dict[GlobalId, tuple[SqlType, ...]] = {}
     stack: list[Relation] = [relation]
     while stack:
@@ -89,7 +96,7 @@ def _sources(
         if isinstance(node, Get):
             found[node.id] = node.types
         stack.extend(children(node))
-    missing = [id for id in found if id not in shard_of]
+    missing = [id for id in found if id not in source_of]
     if missing:
-        raise ProtocolError(f"no shard was given for {', '.join(missing)}")
-    return tuple((id, shard_of[id], tuple(t.base for t in types)) for id, types in found.items())
+        raise ProtocolError(f"no source was given for {', '.join(missing)}")
+    return tuple((source_of[id], tuple(t.base for t in types)) for id, types in found.items())

@@ -18,8 +18,21 @@ from typing import Final
 
 import msgspec
 
+from compute.dataflow_messages import (
+    AllowCompaction,
+    AllowWrites,
+    CollectionSource,
+    CreateDataflow,
+    DataflowFrontiers,
+    DataflowSizes,
+    DropDataflow,
+    RetainDataflows,
+    ShardAdvanced,
+    SubscribeBatch,
+    SubscribeCredit,
+)
 from core.errors import STATEMENT_TOO_COMPLEX, SqlError
-from core.ids import Epoch, GlobalId, ShardId, Timestamp
+from core.ids import Epoch, ShardId, Timestamp
 from core.sql_types import RelationDesc, SqlType
 from expr.relation import Finishing, Relation
 from expr.scalar import EvaluationContext, Scalar
@@ -95,11 +108,11 @@ class TargetTable(msgspec.Struct, frozen=True, array_like=True):
 
 
 class PeekWork(msgspec.Struct, frozen=True, array_like=True, tag="peek"):
-    """A query and the form of its result; `sources` name the shard of each collection it reads."""
+    """A query and the form of its result; `sources` say where each collection it reads is."""
 
     relation: Relation
     finishing: Finishing
-    sources: tuple[tuple[GlobalId, ShardId], ...]
+    sources: tuple[CollectionSource, ...]
     output: OutputFormat
 
 
@@ -108,7 +121,7 @@ class StageWork(msgspec.Struct, frozen=True, array_like=True, tag="stage"):
 
     relation: Relation
     finishing: Finishing
-    sources: tuple[tuple[GlobalId, ShardId], ...]
+    sources: tuple[CollectionSource, ...]
     mode: StageMode
     table: TargetTable
     returning: tuple[Scalar, ...] | None = None
@@ -233,6 +246,13 @@ Command = (
     | CopyStart
     | CopyInput
     | CopyEnd
+    | CreateDataflow
+    | DropDataflow
+    | RetainDataflows
+    | AllowCompaction
+    | AllowWrites
+    | ShardAdvanced
+    | SubscribeCredit
 )
 
 
@@ -320,6 +340,9 @@ Response = (
     | CopyCredit
     | Frontiers
     | Status
+    | DataflowFrontiers
+    | DataflowSizes
+    | SubscribeBatch
     | Halt
 )
 

@@ -117,11 +117,11 @@ class Reads:
         if instance.reader.upper <= as_of:
             return False
         found: list[tuple[GlobalId, Table]] = []
-        for id, shard, types in prepared.sources:
-            table = instance.collections.ready(shard, types, as_of)
+        for source, types in prepared.sources:
+            table = instance.collections.ready(source.shard, types, as_of)
             if table is None:
                 return False
-            found.append((id, table))
+            found.append((source.id, table))
         for id, table in found:
             table.hold(as_of)
             self.tables[id] = TableAt(table, as_of)
@@ -129,9 +129,9 @@ class Reads:
 
     async def take(self, instance: Instance, prepared: Prepared) -> None:
         """Take hold of every collection, waiting for what must be loaded."""
-        for id, shard, types in prepared.sources:
-            table = await instance.collections.read(shard, types, self.as_of)
-            self.tables[id] = TableAt(table, self.as_of)
+        for source, types in prepared.sources:
+            table = await instance.collections.read(source.shard, types, self.as_of)
+            self.tables[source.id] = TableAt(table, self.as_of)
 
     def release(self) -> None:
         for reader in self.tables.values():

@@ -14,6 +14,15 @@ import structlog
 from prometheus_client import REGISTRY
 
 from compute.collections import Collections
+from compute.dataflow_messages import (
+    AllowCompaction,
+    AllowWrites,
+    CreateDataflow,
+    DropDataflow,
+    RetainDataflows,
+    ShardAdvanced,
+    SubscribeCredit,
+)
 from compute.metrics import LOOP_LAG_SECONDS, RUNNING_REQUESTS
 from compute.prepared import PreparedWorks
 from compute.protocol import (
@@ -322,6 +331,16 @@ class Connection(asyncio.Protocol):
                 instance.collections.cache_bytes = cache
             case Hello() | CreateInstance():
                 raise ProtocolError("a connection is initialized once")
+            case (
+                CreateDataflow()
+                | DropDataflow()
+                | RetainDataflows()
+                | AllowCompaction()
+                | AllowWrites()
+                | ShardAdvanced()
+                | SubscribeCredit()
+            ):
+                raise ProtocolError("this replica maintains nothing")
             case _:
                 assert_never(command)
 

@@ -7,9 +7,10 @@ also cancels the work on the replica.
 """
 
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final, Protocol, Self
 
+from compute.dataflow_messages import CollectionSource
 from compute.protocol import (
     CopyFormat,
     CopyOptions,
@@ -18,7 +19,7 @@ from compute.protocol import (
     StageMode,
     TargetTable,
 )
-from core.ids import GlobalId, ShardId, Timestamp
+from core.ids import Timestamp
 from expr.relation import Finishing, Relation
 from expr.scalar import EvaluationContext, Scalar
 from persist.txns_state import TxnsPush
@@ -48,7 +49,7 @@ DEFAULT_COPY_OPTIONS: Final = CopyOptions()
 class PeekRequest:
     """A query to run on `cluster` at `as_of`.
 
-    `sources` has the shard of every collection that `relation` reads; the caller holds back their
+    `sources` has every collection that `relation` reads; the caller holds back their
     sinces until the stream ends. `relation` has neither parameters nor session calls.
     """
 
@@ -57,7 +58,7 @@ class PeekRequest:
     as_of: Timestamp
     output: OutputFormat
     finishing: Finishing = NO_FINISHING
-    sources: dict[GlobalId, ShardId] = field(default_factory=dict)
+    sources: tuple[CollectionSource, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +111,7 @@ class StageRequest:
     mode: StageMode
     table: TargetTable
     finishing: Finishing = NO_FINISHING
-    sources: dict[GlobalId, ShardId] = field(default_factory=dict)
+    sources: tuple[CollectionSource, ...] = ()
     returning: tuple[Scalar, ...] | None = None
     returning_output: OutputFormat | None = None
     context: EvaluationContext = DEFAULT_CONTEXT

@@ -125,7 +125,7 @@ class ComputeClusters:
         work = StageWork(
             request.relation,
             request.finishing,
-            tuple(request.sources.items()),
+            request.sources,
             request.mode,
             request.table,
             request.returning,
@@ -185,7 +185,7 @@ class ComputeClusters:
             PeekWork(
                 request.relation,
                 request.finishing,
-                tuple(request.sources.items()),
+                request.sources,
                 request.output,
             )
         )

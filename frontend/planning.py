@@ -12,8 +12,9 @@ from dataclasses import dataclass, field
 from typing import Final, TypeVar
 
 from catalog.state import Catalog
+from compute.dataflow_messages import CollectionSource
 from compute.protocol import OutputFormat
-from core.ids import GlobalId, ShardId
+from core.ids import GlobalId
 from core.sql_types import RelationDesc, SqlType
 from expr.registry import FunctionKind, function_by_id
 from expr.relation import Finishing, Relation, map_scalars
@@ -102,7 +103,7 @@ class CachedPlan:
     """A plan with what is derived from it once.
 
     `has_holes`: parameters or session calls stand in its query. `types` are those of the query's
-    rows, `sources` the shards of the collections that it reads, `user_reads` those of them that are
+    rows, `sources` where the collections are that it reads, `user_reads` those of them that are
     not the system's: a transaction's reads of system relations do not conflict with DDL, as in
     PostgreSQL.
     """
@@ -114,7 +115,7 @@ class CachedPlan:
     query: Query | None
     has_holes: bool
     needs_time: bool
-    sources: dict[GlobalId, ShardId]
+    sources: tuple[CollectionSource, ...]
     user_reads: frozenset[GlobalId] = frozenset()
     types: tuple[SqlType, ...] = ()
     outputs: dict[tuple[int, ...], OutputFormat] = field(default_factory=dict)
@@ -248,9 +249,9 @@ def derive(
     """A plan with what is worth knowing before it runs."""
     query = query_of(planned.plan)
     if query is None:
-        return CachedPlan(planned, parsed, catalog, scope, None, False, False, {})
+        return CachedPlan(planned, parsed, catalog, scope, None, False, False, ())
     has_holes, needs_time = _find_holes(query)
-    sources = {read: catalog.shard_of(read) for read in query.depends_on}
+    sources = tuple(CollectionSource(read, catalog.shard_of(read)) for read in query.depends_on)
     user_reads = frozenset(read for read in query.depends_on if not read.startswith("s"))
     return CachedPlan(
         planned,

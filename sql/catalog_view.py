@@ -36,7 +36,9 @@ class CatalogItem:
     """One item. `create_sql` is normalised, its names fully qualified; a view's query is planned
     from it. `defaults` holds, for each column of a table, its default as SQL text or None.
     `constant` holds the rows of a system relation whose contents a build fixes: planning puts it
-    in place of a `Get`; filters and projections over it are best folded at once."""
+    in place of a `Get`; filters and projections over it are best folded at once. `cluster` names
+    the cluster that maintains the item (materialized views, indexes, sources), `index_on` what an
+    index is on."""
 
     id: GlobalId
     oid: int
@@ -48,6 +50,8 @@ class CatalogItem:
     defaults: tuple[str | None, ...] = ()
     is_temporary: bool = False
     constant: Constant | None = None
+    cluster: str | None = None
+    index_on: GlobalId | None = None
 
     @property
     def is_system(self) -> bool:
@@ -98,6 +102,9 @@ class CatalogView(Protocol):
         """The oid of each function of that name, one for each argument list."""
 
     def clusters(self) -> tuple[str, ...]: ...
+
+    def indexes(self, on: GlobalId, cluster: str) -> tuple[CatalogItem, ...]:
+        """The indexes on a relation that the cluster maintains, the oldest first."""
 
     def dependents(self, id: GlobalId) -> tuple[GlobalId, ...]:
         """Items whose definition names `id`."""

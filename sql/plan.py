@@ -27,6 +27,9 @@ class Query:
     inlined). `is_catalog_only`: it reads nothing but system relations. `limit` and `offset`
     that are parameters stand in `limit_expression` and `offset_expression`. `names` gives for each
     column of oids that are shown as names (regclass and its kin) where `relation` has the name.
+    `indexes` are pairs (collection, index): collections of `depends_on` that are read from an index
+    of the session's cluster. `as_of` (a constant scalar) is the time that AS OF asks for, with
+    `as_of_at_least` the earliest one that will do.
     """
 
     relation: Relation
@@ -37,6 +40,9 @@ class Query:
     limit_expression: Scalar | None = None
     offset_expression: Scalar | None = None
     names: tuple[tuple[int, int], ...] = ()
+    indexes: tuple[tuple[GlobalId, GlobalId], ...] = ()
+    as_of: Scalar | None = None
+    as_of_at_least: bool = False
 
     def sent(
         self, finishing: Finishing, binary: Container[int] = ()
@@ -305,6 +311,82 @@ class CreateViewPlan:
     notices: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class CreateMaterializedViewPlan:
+    """CREATE MATERIALIZED VIEW; `cluster` is a name. `retain_history_us`: None is the default."""
+
+    name: QualifiedName
+    desc: RelationDesc
+    create_sql: str
+    depends_on: frozenset[GlobalId]
+    cluster: str
+    or_replace: bool
+    if_not_exists: bool
+    retain_history_us: int | None = None
+    notices: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class CreateIndexPlan:
+    """CREATE INDEX; `name` has the schema of the relation `on`. An index that was given no name has
+    a made one, to which the catalog appends a number if it is taken (`is_name_made`)."""
+
+    name: QualifiedName
+    on: GlobalId
+    create_sql: str
+    depends_on: frozenset[GlobalId]
+    cluster: str
+    is_name_made: bool
+    if_not_exists: bool
+    retain_history_us: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterOptions:
+    """What CREATE and ALTER CLUSTER set; None: as it is, or the default."""
+
+    is_managed: bool | None = None
+    size: str | None = None
+    replication_factor: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CreateClusterPlan:
+    """CREATE CLUSTER; `replicas` (name, size) are those of an unmanaged one."""
+
+    name: str
+    options: ClusterOptions
+    replicas: tuple[tuple[str, str], ...]
+    if_not_exists: bool
+
+
+@dataclass(frozen=True, slots=True)
+class AlterClusterPlan:
+    """ALTER CLUSTER … SET/RESET."""
+
+    name: str
+    options: ClusterOptions
+    if_exists: bool
+
+
+@dataclass(frozen=True, slots=True)
+class CreateReplicaPlan:
+    """CREATE CLUSTER REPLICA cluster.name."""
+
+    cluster: str
+    name: str
+    size: str
+    if_not_exists: bool
+
+
+@dataclass(frozen=True, slots=True)
+class DropReplicaPlan:
+    """DROP CLUSTER REPLICA."""
+
+    replicas: tuple[tuple[str, str], ...]  # (cluster, name)
+    missing: tuple[str, ...]
+
+
 class ObjectKind(StrEnum):
     """What DROP and ALTER … RENAME can name."""
 
@@ -312,6 +394,9 @@ class ObjectKind(StrEnum):
     SCHEMA = "schema"
     TABLE = "table"
     VIEW = "view"
+    MATERIALIZED_VIEW = "materialized view"
+    INDEX = "index"
+    SOURCE = "source"
     ROLE = "role"
     CLUSTER = "cluster"
 

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from compute.dataflow_messages import CollectionSource
 from compute.protocol import InstanceConfig, OutputFormat, TargetTable
 from controllers.compute_client import PeekRequest
 from controllers.compute_controller import ComputeClusters
@@ -91,7 +92,7 @@ class ComputeEnvironment:
             Timestamp(self.writer.upper - 1) if as_of is None else as_of,
             output or OutputFormat(types),
             finishing,
-            {table.id: table.shard for table in tables},
+            tuple(CollectionSource(table.id, table.shard) for table in tables),
         )
 
     async def bytes_of(self, request: PeekRequest) -> bytes:

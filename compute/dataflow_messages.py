@@ -1,0 +1,196 @@
+"""What environmentd and a replica say to each other about maintained collections.
+
+A *dataflow description* says what to maintain, from when on, and what to do with it (its export).
+A replica makes the dataflow it describes, fills it from its inputs as of `as_of` (hydration), and
+from then on follows them. Descriptions are idempotent: a replica that has the dataflow already
+keeps it, which is how one is reconciled after environmentd was away.
+"""
+
+from enum import StrEnum
+
+import msgspec
+
+from core.ids import MAX_TIMESTAMP, GlobalId, ShardId, Timestamp
+from core.sql_types import RelationDesc, SqlType
+from expr.relation import ColumnOrder, Relation
+from expr.scalar import EvaluationContext, Scalar
+
+
+class CollectionKind(StrEnum):
+    """What moves a collection's upper."""
+
+    TABLE = "table"  # the txns shard: a table, the raw catalog
+    SHARD = "shard"  # its own shard's writer: a materialized view, a source
+    INDEX = "index"  # a dataflow of the same cluster: a view that has nothing but an index
+
+
+class CollectionSource(msgspec.Struct, frozen=True, array_like=True):
+    """Where a collection is read. `shard` is "" for kind INDEX; with `index` the arrangement of
+    that index, in the same cluster, is read instead of the shard."""
+
+    id: GlobalId
+    shard: ShardId
+    kind: CollectionKind = CollectionKind.TABLE
+    index: GlobalId | None = None
+
+
+class IndexExport(msgspec.Struct, frozen=True, array_like=True, tag="index"):
+    """Keep the rows arranged by `key`, over the relation's columns, for peeks of the collection
+    `on` and for other dataflows."""
+
+    on: GlobalId
+    key: tuple[Scalar, ...]
+
+
+class SinkExport(msgspec.Struct, frozen=True, array_like=True, tag="sink"):
+    """Write the rows to a materialized view's shard."""
+
+    shard: ShardId
+    desc: RelationDesc
+
+
+class SubscribeEnvelope(StrEnum):
+    """The form of a subscription's changes."""
+
+    DIFFS = "diffs"
+    UPSERT = "upsert"
+    DEBEZIUM = "debezium"
+
+
+class SubscribeExport(msgspec.Struct, frozen=True, array_like=True, tag="subscribe"):
+    """Send the changes, encoded, to whoever subscribed.
+
+    `key` are the columns that name a row (UPSERT, DEBEZIUM); `order_by` orders the changes of one
+    timestamp (WITHIN TIMESTAMP ORDER BY, over the output columns).
+    """
+
+    types: tuple[SqlType, ...]
+    with_snapshot: bool = True
+    with_progress: bool = False
+    envelope: SubscribeEnvelope = SubscribeEnvelope.DIFFS
+    key: tuple[int, ...] = ()
+    order_by: tuple[ColumnOrder, ...] = ()
+    formats: tuple[int, ...] = ()
+    copies: bool = False  # COPY's text rows instead of DataRow messages
+
+
+Export = IndexExport | SinkExport | SubscribeExport
+
+
+class DataflowDescription(msgspec.Struct, frozen=True, array_like=True):
+    """A dataflow: `id` is its export's (the index, the view, a transient id of a subscription).
+
+    It is right at times in [`as_of`, `until`). Reads of an index reach back at least
+    `retain_history_us` behind its frontier.
+    """
+
+    id: GlobalId
+    relation: Relation
+    sources: tuple[CollectionSource, ...]
+    as_of: Timestamp
+    export: Export
+    until: Timestamp = MAX_TIMESTAMP
+    retain_history_us: int = 0
+    context: EvaluationContext = EvaluationContext()
+
+
+class CreateDataflow(msgspec.Struct, frozen=True, array_like=True, tag="create_dataflow"):
+    """Maintain what is described. Nothing happens if a dataflow of that id exists, unless what it
+    maintains is another thing (then it is made anew)."""
+
+    description: DataflowDescription
+
+
+class DropDataflow(msgspec.Struct, frozen=True, array_like=True, tag="drop_dataflow"):
+    """Stop maintaining `id`; nothing happens if there is no such dataflow."""
+
+    id: GlobalId
+
+
+class RetainDataflows(msgspec.Struct, frozen=True, array_like=True, tag="retain_dataflows"):
+    """The end of reconciliation: drop every dataflow not in `ids` (sent once a connection, after
+    the descriptions)."""
+
+    ids: tuple[GlobalId, ...]
+
+
+class AllowCompaction(msgspec.Struct, frozen=True, array_like=True, tag="allow_compaction"):
+    """Nobody reads before `since` any more (what `retain_history_us` asks for stays)."""
+
+    since: Timestamp
+
+
+class AllowWrites(msgspec.Struct, frozen=True, array_like=True, tag="allow_writes"):
+    """Whether this replica's sinks and sources write: one replica of a cluster does at a time, but
+    two that believe they do write the same."""
+
+    is_allowed: bool
+
+
+class ShardAdvanced(msgspec.Struct, frozen=True, array_like=True, tag="shard_advanced"):
+    """Another process moved the upper of these shards: fetch those that are read here."""
+
+    shards: tuple[tuple[ShardId, Timestamp], ...]
+
+
+class DataflowFrontier(msgspec.Struct, frozen=True, array_like=True):
+    """How far a dataflow is. `upper`: its contents are right at times before; `durable_upper`: of
+    the shard that it writes. `error` says why it cannot go on (a bug or a lost part; the replica
+    makes it anew)."""
+
+    id: GlobalId
+    upper: Timestamp
+    durable_upper: Timestamp = Timestamp(0)
+    is_hydrated: bool = False
+    error: str | None = None
+
+
+class DataflowFrontiers(msgspec.Struct, frozen=True, array_like=True, tag="dataflow_frontiers"):
+    """The dataflows whose frontier, as told, has changed: at most a few times a second for those
+    that only follow time, at once for hydration and for what was written."""
+
+    frontiers: tuple[DataflowFrontier, ...]
+
+
+class ArrangementSize(msgspec.Struct, frozen=True, array_like=True):
+    """One operator of a dataflow: what it keeps, and what it has cost since it was made."""
+
+    dataflow: GlobalId
+    operator: int
+    name: str
+    rows: int
+    size_bytes: int
+    elapsed_us: int
+    rows_out: int
+
+
+class DataflowSizes(msgspec.Struct, frozen=True, array_like=True, tag="dataflow_sizes"):
+    """All operators of the replica's dataflows, sent with every few statuses."""
+
+    operators: tuple[ArrangementSize, ...]
+
+
+class SubscribeRows(msgspec.Struct, frozen=True, array_like=True):
+    """The changes at one time: whole messages, `row_count` of them."""
+
+    ts: Timestamp
+    data: bytes
+    row_count: int
+
+
+class SubscribeBatch(msgspec.Struct, frozen=True, array_like=True, tag="subscribe_batch"):
+    """All changes with `lower` <= time < `upper`, by time; the first batch's lower is the as_of.
+    `error` (SQLSTATE, message) ends the subscription."""
+
+    id: GlobalId
+    lower: Timestamp
+    upper: Timestamp
+    rows: tuple[SubscribeRows, ...]
+    error: tuple[str, str] | None = None
+
+
+class SubscribeCredit(msgspec.Struct, frozen=True, array_like=True, tag="subscribe_credit"):
+    """`bytes` more may be sent of subscription `id`."""
+
+    id: GlobalId
+    bytes: int
