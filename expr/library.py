@@ -8,6 +8,7 @@ import expr.functions.calendar_differences
 import expr.functions.casts
 import expr.functions.catalog_rows
 import expr.functions.comparison
+import expr.functions.date_fields
 import expr.functions.datetimes
 import expr.functions.derived
 import expr.functions.format_function

@@ -1,13 +1,10 @@
 """Functions of dates, times, timestamps and intervals."""
 
 import math
-from collections.abc import Callable, Iterator
-from decimal import Decimal
-from typing import Final
+from collections.abc import Iterator
 
 from core.errors import DATETIME_FIELD_OVERFLOW, INVALID_PARAMETER_VALUE, SqlError
 from core.rows import DATE_INFINITY, TIMESTAMP_INFINITY, Interval
-from expr import datetime_fields as fields
 from expr.calendar_days import (
     MAX_DATE_DAY,
     MICROSECONDS_PER_DAY,
@@ -22,7 +19,7 @@ from expr.calendar_days import (
 )
 from expr.errors import raise_float_overflow
 from expr.floats import format_float8
-from expr.functions.casts import date_to_timestamp, is_finite_time, localize
+from expr.functions.casts import is_finite_time, localize
 from expr.functions.interval_arithmetic import (
     add_in_zone,
     add_to_timestamp,
@@ -34,65 +31,14 @@ from expr.registry import define
 from expr.scalar import EvaluationContext
 from expr.timezones import (
     Zone,
-    find_zone,
     from_local,
-    offset_at,
     to_local,
     zone_named,
 )
 
-Fields = Callable[..., Decimal | None]
-TIMESTAMP_NAME: Final = "timestamp without time zone"
-TIMESTAMPTZ_NAME: Final = "timestamp with time zone"
-
 
 def _zone(context: EvaluationContext) -> Zone:
     return zone_named(context.time_zone)
-
-
-def _as_float(value: Decimal | None) -> float | None:
-    return None if value is None else float(value)
-
-
-def _extract_timestamp(field: str, value: int) -> Decimal | None:
-    return fields.extract_timestamp(field, value, TIMESTAMP_NAME)
-
-
-def _extract_timestamptz(context: EvaluationContext, field: str, value: int) -> Decimal | None:
-    if not is_finite_time(value):
-        return fields.extract_timestamp(field, value, TIMESTAMPTZ_NAME, value)
-    offset = offset_at(_zone(context), value)
-    local = value + offset * MICROSECONDS_PER_SECOND
-    return fields.extract_timestamp(field, local, TIMESTAMPTZ_NAME, value, offset)
-
-
-def _truncate_timestamp(field: str, value: int) -> int:
-    if not is_finite_time(value):
-        fields.truncate_local(field, 0, TIMESTAMP_NAME)
-        return value
-    return fields.truncate_local(field, value, TIMESTAMP_NAME)
-
-
-def _truncate_in_zone(field: str, value: int, zone: Zone) -> int:
-    if not is_finite_time(value):
-        fields.truncate_local(field, 0, TIMESTAMPTZ_NAME)
-        return value
-    offset = offset_at(zone, value)
-    local = value + offset * MICROSECONDS_PER_SECOND
-    truncated = fields.truncate_local(field, local, TIMESTAMPTZ_NAME)
-    # Below a day the offset stays what it is; from a day on, the wall clock's new time decides.
-    if fields.field_named(field, TIMESTAMPTZ_NAME) in ("hour", "minute", "second") or (
-        fields.field_named(field, TIMESTAMPTZ_NAME) in ("millisecond", "microsecond")
-    ):
-        return truncated - offset * MICROSECONDS_PER_SECOND
-    return from_local(zone, truncated)
-
-
-def _at_zone(name: str) -> Zone:
-    zone = find_zone(name)
-    if zone is None:
-        raise SqlError(INVALID_PARAMETER_VALUE, f'time zone "{name}" not recognized')
-    return zone
 
 
 def _interval_offset(interval: Interval) -> int:
@@ -110,14 +56,14 @@ def _to_zone(zone_name: str, moment: int) -> int:
     """timestamptz AT TIME ZONE: the wall clock there."""
     if not is_finite_time(moment):
         return moment
-    return check_timestamp(to_local(_at_zone(zone_name), moment))
+    return check_timestamp(to_local(zone_named(zone_name), moment))
 
 
 def _from_zone(zone_name: str, local: int) -> int:
     """timestamp AT TIME ZONE: the time when the wall clock there shows it."""
     if not is_finite_time(local):
         return local
-    return check_timestamp(from_local(_at_zone(zone_name), local))
+    return check_timestamp(from_local(zone_named(zone_name), local))
 
 
 def _shift(interval: Interval, value: int, sign: int) -> int:
@@ -227,7 +173,7 @@ def _make_timestamptz(
     zone_name: str | None = None,
 ) -> int:
     local = _make_timestamp(year, month, day, hour, minute, second)
-    zone = _zone(context) if zone_name is None else _at_zone(zone_name)
+    zone = _zone(context) if zone_name is None else zone_named(zone_name)
     return check_timestamp(from_local(zone, local))
 
 
@@ -341,43 +287,6 @@ def _overlaps(
     return True if later < earlier_end else None if later_end is None else False
 
 
-def _define_fields() -> None:
-    table: dict[str, tuple[Fields, bool]] = {
-        "timestamp": (_extract_timestamp, False),
-        "timestamptz": (_extract_timestamptz, True),
-        "date": (fields.extract_date, False),
-        "time": (fields.extract_time, False),
-        "interval": (fields.extract_interval, False),
-    }
-    for name, (function, needs_context) in table.items():
-        define(f"extract(text,{name})", "numeric", function, needs_context=needs_context)
-        if name == "date":
-            # date_part of a date is that of its midnight, so that time fields are zero.
-            define("date_part(text,date)", "float8", _date_part_of_date)
-            continue
-        define(
-            f"date_part(text,{name})",
-            "float8",
-            lambda *args, f=function: _as_float(f(*args)),
-            needs_context=needs_context,
-        )
-    define("date_trunc(text,timestamp)", "timestamp", _truncate_timestamp)
-    define("date_trunc(text,interval)", "interval", fields.truncate_interval)
-    define(
-        *("date_trunc(text,timestamptz)", "timestamptz"),
-        lambda context, field, value: _truncate_in_zone(field, value, _zone(context)),
-        needs_context=True,
-    )
-    define(
-        *("date_trunc(text,timestamptz,text)", "timestamptz"),
-        lambda field, value, zone: _truncate_in_zone(field, value, _at_zone(zone)),
-    )
-
-
-def _date_part_of_date(field: str, day: int) -> float | None:
-    return _as_float(_extract_timestamp(field, date_to_timestamp(day)))
-
-
 def _define_zones() -> None:
     define("timezone(text,timestamptz)", "timestamp", _to_zone)
     define("timezone(text,timestamp)", "timestamptz", _from_zone)
@@ -425,7 +334,7 @@ def _define_functions() -> None:
         )
         define(
             *(f"{name}(timestamptz,interval,text)", "timestamptz"),
-            lambda value, step, zone, s=sign: add_in_zone(_at_zone(zone), value, step, s),
+            lambda value, step, zone, s=sign: add_in_zone(zone_named(zone), value, step, s),
         )
     for name in ("timestamp", "timestamptz", "time"):
         define(f"overlaps({','.join([name] * 4)})", "bool", _overlaps, strict=False)
@@ -451,6 +360,5 @@ def timestamp_series(
         current = following
 
 
-_define_fields()
 _define_zones()
 _define_functions()

@@ -1,0 +1,30 @@
+"""Calls on which values made at random rarely show a difference, compared with PostgreSQL."""
+
+import pytest
+
+from tests.expr.comparison import mismatches
+from tests.expr.postgres_reference import PostgresReference
+from tests.expr.signatures import signatures
+
+CALLS = {
+    # Floats are added and divided step by step.
+    "date_part(text,timestamp)": [
+        ("epoch", "3059-01-01 00:00:00.000233"),
+        ("epoch", "294276-12-19 23:59:08.401137"),
+        ("second", "1974-09-07 20:11:56.690099"),
+        ("milliseconds", "8367-04-14 04:24:05.625444"),
+    ],
+    "date_part(text,timestamptz)": [("epoch", "110287-08-28 21:47:04.469898+00")],
+    "date_part(text,time)": [("second", "18:52:07.355140"), ("milliseconds", "16:12:06.464953")],
+    "date_part(text,interval)": [
+        ("epoch", "2 years 10 mons 42690 days 66876054:06:18.020854"),
+        ("second", "-43998024:07:19.587949"),
+    ],
+}
+
+
+@pytest.mark.parametrize("function_id", CALLS)
+def test_call_answers_as_postgres(reference: PostgresReference, function_id: str) -> None:
+    (signature,) = signatures(function_id)
+    found = mismatches(reference, signature, CALLS[function_id])
+    assert not found, "\n".join(map(str, found))
