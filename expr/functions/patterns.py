@@ -1,5 +1,6 @@
 """LIKE, SIMILAR TO and the regular-expression operators and functions."""
 
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from core.errors import INVALID_PARAMETER_VALUE, SqlError
@@ -283,23 +284,20 @@ def _define_functions() -> None:
             kind=FunctionKind.TABLE,
             columns=(Column("regexp_matches", type_named("text[]")),),
         )
-    optional = ("int4", "int4", "text", "int4")
-    for count in range(5):
-        define(
-            *(f"regexp_substr({','.join(('text', 'text', *optional[:count]))})", "text"),
-            _regexp_substr,
-        )
-    for count in range(3):
-        define(
-            *(f"regexp_count({','.join(('text', 'text', *('int4', 'text')[:count]))})", "int4"),
-            _regexp_count,
-        )
-    optional = ("int4", "int4", "int4", "text", "int4")  # type: ignore[assignment]
-    for count in range(6):
-        define(
-            *(f"regexp_instr({','.join(('text', 'text', *optional[:count]))})", "int4"),
-            _regexp_instr,
-        )
+    _define_with_optional("regexp_substr", "text", ("int4", "int4", "text", "int4"), _regexp_substr)
+    _define_with_optional("regexp_count", "int4", ("int4", "text"), _regexp_count)
+    _define_with_optional(
+        "regexp_instr", "int4", ("int4", "int4", "int4", "text", "int4"), _regexp_instr
+    )
+
+
+def _define_with_optional(
+    name: str, returns: str, optional: Sequence[str], function: Callable[..., Datum]
+) -> None:
+    """A function of a text, a pattern, and any number of the optional arguments, from the left."""
+    for count in range(len(optional) + 1):
+        arguments = ",".join(("text", "text", *optional[:count]))
+        define(f"{name}({arguments})", returns, function)
 
 
 def _regexp_like(text: str, pattern: str, flags: str) -> bool:

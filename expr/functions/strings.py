@@ -1,7 +1,6 @@
 """String functions and operators over text and bytea."""
 
 import base64
-import unicodedata
 from collections.abc import Callable, Iterable
 from typing import Final
 
@@ -388,20 +387,6 @@ def split_string(
     return [None if null_text is not None and part == null_text else part for part in parts]
 
 
-def _normalize(text: str, form: str = "NFC") -> str:
-    match form.upper():
-        case "NFC":
-            return unicodedata.normalize("NFC", text)
-        case "NFD":
-            return unicodedata.normalize("NFD", text)
-        case "NFKC":
-            return unicodedata.normalize("NFKC", text)
-        case "NFKD":
-            return unicodedata.normalize("NFKD", text)
-        case _:
-            raise SqlError(INVALID_PARAMETER_VALUE, f"invalid normalization form: {form}")
-
-
 def _trim_bytes(value: bytes, characters: bytes, *, left: bool, right: bool) -> bytes:
     if left:
         value = value.lstrip(characters)
@@ -450,8 +435,6 @@ def _define_text() -> None:
     define("translate(text,text,text)", "text", _translate)
     define("ascii(text)", "int4", _ascii)
     define("chr(int4)", "text", _chr)
-    define("normalize(text)", "text", _normalize)
-    define("normalize(text,text)", "text", _normalize)
     for name, strip in (("btrim", str.strip), ("ltrim", str.lstrip), ("rtrim", str.rstrip)):
         define(f"{name}(text)", "text", lambda v, f=strip: f(v, " "))
         define(f"{name}(text,text)", "text", lambda v, c, f=strip: f(v, c) if c else v)

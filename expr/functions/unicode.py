@@ -2,23 +2,30 @@
 
 import re
 import unicodedata
-from typing import Final
+from typing import Final, Literal
 
 from core.errors import INVALID_PARAMETER_VALUE, SYNTAX_ERROR, SqlError
 from expr.registry import define
 
-_FORMS: Final = frozenset({"NFC", "NFD", "NFKC", "NFKD"})
+NormalForm = Literal["NFC", "NFD", "NFKC", "NFKD"]
+
+_FORMS: Final[tuple[NormalForm, ...]] = ("NFC", "NFD", "NFKC", "NFKD")
 _ESCAPE: Final = re.compile(
     r"\\(?:(\\)|u([0-9A-Fa-f]{4})|U([0-9A-Fa-f]{8})|\+([0-9A-Fa-f]{6})|([0-9A-Fa-f]{4})|)"
 )
 
 
+def normalize(text: str, form: str = "NFC") -> str:
+    """The text in a normal form. Raises SqlError 22023 for a form that there is not."""
+    named = next((known for known in _FORMS if known == form.upper()), None)
+    if named is None:
+        raise SqlError(INVALID_PARAMETER_VALUE, f"invalid normalization form: {form}")
+    return unicodedata.normalize(named, text)
+
+
 def is_normalized(text: str, form: str = "NFC") -> bool:
     """Whether the text is in a normal form already."""
-    name = form.upper()
-    if name not in _FORMS:
-        raise SqlError(INVALID_PARAMETER_VALUE, f"invalid normalization form: {form}")
-    return unicodedata.normalize(name, text) == text  # type: ignore[arg-type]
+    return normalize(text, form) == text
 
 
 def decode_escapes(text: str) -> str:
@@ -47,6 +54,8 @@ def _character(match: re.Match[str]) -> str:
     return chr(code)
 
 
+define("normalize(text)", "text", normalize)
+define("normalize(text,text)", "text", normalize)
 define("is_normalized(text)", "bool", is_normalized)
 define("is_normalized(text,text)", "bool", is_normalized)
 define("unistr(text)", "text", decode_escapes)

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from functools import partial
 
 from core.allowance import checkpoint
+from core.sql_types import SqlType
 from expr.relation import (
     CardinalityCheck,
     ColumnOrder,
@@ -283,11 +284,11 @@ def _local_columns(node: Relation, local_id: int, used: set[int]) -> None:
 
 
 def _narrowed(
-    node: Relation, local_id: int, types: tuple[object, ...], place: dict[int, int]
+    node: Relation, local_id: int, types: tuple[SqlType, ...], place: dict[int, int]
 ) -> Relation:
     match node:
         case Project(input=LocalGet(id=id), outputs=outputs) if id == local_id:
-            new = LocalGet(local_id, types)  # type: ignore[arg-type]
+            new = LocalGet(local_id, types)
             return _project(new, tuple(place[index] for index in outputs), len(types))
     inputs = children(node)
     if not inputs:
