@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from compute.copy_lines import MAX_RECORD_BYTES, LineParser
+from compute.copy_lines import END_MARKER, MAX_RECORD_BYTES, LineParser
 from compute.copy_rows import Record, quoted
 from compute.protocol import CopyWork
 from core.errors import (
@@ -25,14 +25,10 @@ class CsvParser(LineParser):
     def records(self, lines: list[str]) -> list[tuple[str, int]]:
         quote = self.options.quote
         if not self._open and not any(quote in line for line in lines):
-            lines = self.without_returns(lines)
-            if "\\." in lines:
-                self.is_ended = True
-                del lines[lines.index("\\.") :]
-            return [(line, 1) for line in lines]
+            return self.records_of_a_line(self.without_returns(lines))
         found = []
         for line in lines:
-            if not self._open and line.removesuffix("\r") == "\\.":
+            if not self._open and line.removesuffix("\r") == END_MARKER:
                 self.is_ended = True
                 break
             self._open.append(line)

@@ -19,6 +19,7 @@ from core.errors import (
 from core.rows import Row
 
 STEP_RECORDS: Final = 256
+END_MARKER: Final = "\\."
 MAX_RECORD_BYTES: Final = 64 * 1024 * 1024
 
 
@@ -125,6 +126,13 @@ class LineParser(CopyParser):
                 context=f"COPY {self.maker.table.name}, line {self.line_number + 1}",
             )
         return [text[:-1] for text in texts]
+
+    def records_of_a_line(self, lines: list[str]) -> list[tuple[str, int]]:
+        """Lines without their ends as records of one line each, up to a marker of the end."""
+        if END_MARKER in lines:
+            self.is_ended = True
+            lines = lines[: lines.index(END_MARKER)]
+        return [(line, 1) for line in lines]
 
     def _rows(self, lines: list[str]) -> list[Row]:
         found = self.records(lines)

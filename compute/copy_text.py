@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Final
 
-from compute.copy_lines import LineParser
+from compute.copy_lines import END_MARKER, LineParser
 from compute.copy_rows import Field, Record
 from compute.protocol import CopyWork
 from core.errors import (
@@ -28,10 +28,7 @@ class TextParser(LineParser):
     def records(self, lines: list[str]) -> list[tuple[str, int]]:
         lines = self.without_returns(lines)
         if not self._continued and not any(line.endswith("\\") for line in lines):
-            if "\\." in lines:
-                self.is_ended = True
-                del lines[lines.index("\\.") :]
-            return [(line, 1) for line in lines]
+            return self.records_of_a_line(lines)
         found = []
         for line in lines:
             self._continued.append(line)
@@ -39,7 +36,7 @@ class TextParser(LineParser):
                 continue
             record, count = "\n".join(self._continued), len(self._continued)
             self._continued = []
-            if record == "\\.":
+            if record == END_MARKER:
                 self.is_ended = True
                 break
             found.append((record, count))
