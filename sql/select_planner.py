@@ -41,6 +41,7 @@ from sql.scalar_planner import ScalarPlanner
 from sql.scope import Scope
 from sql.select_rows import attach_rows
 from sql.star import spell_out, star_columns
+from sql.subquery_planner import SemiJoin
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,13 +127,13 @@ class SelectPlanner(FromPlanner):
     # WHERE
 
     def filter_source(self, level: LevelSource, node: ast.Expression) -> None:
-        """Add WHERE to the relation: semi-joins for EXISTS and IN, filters for the rest."""
+        """Add WHERE to the relation: filters, then semi-joins for EXISTS and IN, then what needs
+        other subqueries, so that these are asked of no more rows than need be."""
         names = dataclasses.replace(level.names, note=None)
         plain: list[Scalar] = []
-        nodes = _conjunct_nodes(node)
-        substitution = level.before
-        joins = []
-        for conjunct in nodes:
+        joins: list[SemiJoin] = []
+        waiting: list[tuple[Pending, Scalar]] = []
+        for conjunct in _conjunct_nodes(node):
             pending = Pending(self.indices)
             planner = self.scalars(names, pending, "WHERE")
             join = planner.semi_join(conjunct)
@@ -140,14 +141,25 @@ class SelectPlanner(FromPlanner):
                 joins.append(join)
                 continue
             scalar = planner.condition(conjunct, "WHERE")
+            if pending.subqueries:
+                waiting.append((pending, scalar))
+            else:
+                plain.append(scalar)
+        substitution = level.before
+        self._keep(level, plain)
+        for join in joins:
+            level.relation, level.width = join.attach(level.relation, level.width, substitution)
+        for pending, scalar in waiting:
             level.relation, level.width = attach_subqueries(
                 level.relation, level.width, pending, substitution
             )
-            plain.extend(intrinsics.conjuncts(substitution.apply(scalar)))
-        if plain:
-            level.relation = hir.Filter(level.relation, tuple(plain))
-        for join in joins:
-            level.relation, level.width = join.attach(level.relation, level.width, substitution)
+            self._keep(level, [scalar])
+
+    def _keep(self, level: LevelSource, tests: Sequence[Scalar]) -> None:
+        """The rows for which all tests are true."""
+        parts = [part for test in tests for part in intrinsics.conjuncts(level.before.apply(test))]
+        if parts:
+            level.relation = hir.Filter(level.relation, tuple(parts))
 
     # Select list
 

@@ -25,8 +25,9 @@ from expr.relation import (
     column_types,
     with_children,
 )
-from expr.scalar import And, ColumnRef, Literal, Scalar
+from expr.scalar import ColumnRef, Literal, Scalar
 from sql import intrinsics
+from sql.optimizer.disjunctions import factored
 from sql.scope import columns_in, map_columns
 
 UNIT = Constant(((b"\x90", 1),), ())
@@ -175,7 +176,7 @@ def _filter(node: Filter) -> Relation:
     predicates: list[Scalar] = []
     parts = source.predicates if isinstance(source, Filter) else ()
     for predicate in (*parts, *node.predicates):
-        for part in predicate.args if isinstance(predicate, And) else (predicate,):
+        for part in factored(predicate):
             if isinstance(part, Literal):
                 if part.is_null or part == intrinsics.FALSE:
                     return empty(node)

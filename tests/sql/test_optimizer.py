@@ -24,7 +24,7 @@ from expr.relation import (
     column_types,
     with_children,
 )
-from expr.scalar import Call, ColumnRef, EvaluationContext, Scalar, literal
+from expr.scalar import And, Call, ColumnRef, EvaluationContext, Or, Scalar, literal
 from sql.optimizer.pipeline import optimize
 from tests.compute.naive import encoded_multiset, naive
 from tests.compute.relations import relations, table_contents
@@ -117,3 +117,10 @@ def test_errors_wait_for_run_time() -> None:
     unit = Constant(((b"\x90", 1),), ())
     failing = Call("/(int4,int4)", (literal(1, INT4), literal(0, INT4)), INT4)
     assert optimize(Map(unit, (failing,)), CONTEXT) == Map(unit, (failing,))
+
+
+def test_an_equality_of_every_branch_of_a_disjunction_joins() -> None:
+    branches = [And((_equal(_int(1), literal(n, INT4)), _equal(_int(0), _int(2)))) for n in (1, 2)]
+    either = Filter(Join((A, B), ()), (Or(tuple(branches)),))
+    kept = Filter(A, (Or(tuple(_equal(_int(1), literal(n, INT4)) for n in (1, 2))),))
+    assert optimize(either, CONTEXT) == Join((kept, B), ((_int(0), _int(2)),))
