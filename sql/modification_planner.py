@@ -1,4 +1,7 @@
-"""INSERT, UPDATE, DELETE and TRUNCATE: one query over whole rows of the table each."""
+"""INSERT, and what it shares with UPDATE and DELETE: the target, its columns and RETURNING.
+
+Each is planned as one query over whole rows of the table.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,13 +24,12 @@ from sql import syntax as ast
 from sql.catalog_view import CatalogItem, ItemKind
 from sql.coercion import Coercer
 from sql.expression_base import OutputColumn, PlannedQuery
-from sql.from_planner import FromResult
-from sql.hir import ApplyKind, Hir, JoinKind, types_of
+from sql.hir import Hir, types_of
 from sql.macros import parse_expression
 from sql.names import column_name
 from sql.parse import ParsedStatement
 from sql.pending import Pending, Substitution, attach_subqueries
-from sql.plan import InsertPlan, MutatePlan, PlannedStatement
+from sql.plan import InsertPlan, PlannedStatement
 from sql.positions import position
 from sql.query_planner import QueryPlanner
 from sql.query_statement import (
@@ -36,9 +38,7 @@ from sql.query_statement import (
     finish,
     planned_statement,
 )
-from sql.scalar_planner import ScalarPlanner
 from sql.scope import Scope, ScopeColumn, TableEntry
-from sql.select_planner import LevelSource
 from sql.star import star_columns
 from sql.statement_context import StatementContext
 
@@ -92,6 +92,18 @@ def target_table(
     return Target(item, alias or item.name.item)
 
 
+def begin(
+    statement: ast.Insert | ast.Update | ast.Delete, verb: str, context: StatementContext
+) -> tuple[QueryPlanner, Target]:
+    """The planner of a statement's parts, which knows the tables of WITH, and the table to
+    change. Raises SqlError as `target_table` does."""
+    queries = QueryPlanner(context)
+    target = target_table(queries, statement.table, statement.pos, verb, statement.alias)
+    if statement.with_ is not None:
+        queries.plan_with(statement.with_, Scope())
+    return queries, target
+
+
 def _system_table(item: CatalogItem) -> SqlError:
     return SqlError(
         INSUFFICIENT_PRIVILEGE,
@@ -137,16 +149,12 @@ def plan_insert(
     assert isinstance(statement, ast.Insert)
     if statement.has_conflict_clause:
         raise SqlError(FEATURE_NOT_SUPPORTED, "ON CONFLICT is not supported")
-    queries = QueryPlanner(context)
-    target = target_table(queries, statement.table, statement.pos, "insert into", statement.alias)
+    queries, target = begin(statement, "insert into", context)
     places = named_columns(target.item, statement.columns)
-    if statement.with_ is not None:
-        queries.common_tables = dict(queries.common_tables)
-        queries.plan_with(statement.with_, Scope())
     relation = _insert_rows(queries, target, statement, places)
     planned = PlannedQuery(relation, anonymous_columns(relation))
     query = finish(planned, context)
-    returning, desc = _returning(queries, target, statement.returning, Scope())
+    returning, desc = plan_returning(queries, target, statement.returning, Scope())
     plan = InsertPlan(
         target.item.id, target.item.name.item, query, target.not_null, returning, desc
     )
@@ -205,7 +213,7 @@ def _insert_rows(
         scalars[place] = assign(
             context.coercer, source, columns[place].type, columns[place].name, nodes[index]
         )
-    return _project_all(relation, scalars)
+    return project_all(relation, scalars)
 
 
 def _item_positions(query: ast.Query, count: int) -> list[int | None]:
@@ -281,7 +289,7 @@ def _insert_values(
             substitution = Substitution()
             relation, width = attach_subqueries(hir.UNIT, 0, pending, substitution)
             real = [substitution.apply(scalar) for scalar in scalars]
-            parts.append(_project_all(relation, real))
+            parts.append(project_all(relation, real))
         else:
             rows.append(tuple(scalars))
     if rows:
@@ -289,14 +297,14 @@ def _insert_values(
     return parts[0] if len(parts) == 1 else hir.Union(tuple(parts))
 
 
-def _project_all(relation: Hir, scalars: Sequence[Scalar]) -> Hir:
+def project_all(relation: Hir, scalars: Sequence[Scalar]) -> Hir:
     """The relation whose columns are exactly `scalars`."""
     width = len(types_of(relation))
     mapped = hir.Map(relation, tuple(scalars))
     return hir.Project(mapped, tuple(range(width, width + len(scalars))))
 
 
-def _returning(
+def plan_returning(
     queries: QueryPlanner,
     target: Target,
     items: tuple[ast.SelectItem, ...],
@@ -322,225 +330,3 @@ def _returning(
     if pending.subqueries:
         raise SqlError(FEATURE_NOT_SUPPORTED, "subqueries in RETURNING are not supported")
     return tuple(scalars), description(columns)
-
-
-# UPDATE and DELETE
-
-
-def _mutation_source(
-    queries: QueryPlanner,
-    target: Target,
-    others: tuple[ast.FromItem, ...],
-) -> tuple[FromResult, Scope]:
-    """The table's rows beside those of FROM or USING."""
-    own = queries.item_relation(target.item)
-    left = FromResult(own.hir, len(own.columns), target.columns(), (target.entry(),))
-    if not others:
-        return left, left.scope(Scope())
-    right = queries.plan_from(others, Scope())
-    combined = queries.combine(left, right)
-    return combined, combined.scope(Scope())
-
-
-def plan_delete(
-    statement: ast.Statement, parsed: ParsedStatement, context: StatementContext
-) -> PlannedStatement:
-    """DELETE: the rows of the table that it removes."""
-    assert isinstance(statement, ast.Delete)
-    queries = QueryPlanner(context)
-    target = target_table(queries, statement.table, statement.pos, "delete from", statement.alias)
-    if statement.with_ is not None:
-        queries.common_tables = {}
-        queries.plan_with(statement.with_, Scope())
-    width = len(target.item.desc.columns)
-    if statement.using:
-        relation = _delete_using(queries, target, statement)
-    else:
-        source, scope = _mutation_source(queries, target, ())
-        level = LevelSource(source.hir, source.width, scope)
-        if statement.where is not None:
-            queries.filter_source(level, statement.where)
-        relation = level.relation
-    relation = hir.Project(relation, tuple(range(width)))
-    return _mutation(queries, target, relation, statement.returning, is_update=False)
-
-
-def _delete_using(queries: QueryPlanner, target: Target, statement: ast.Delete) -> Hir:
-    """A row goes once, however many rows of USING it meets: a semi-join."""
-    own = queries.item_relation(target.item)
-    right = queries.plan_from(statement.using, Scope())
-    combined = queries.combine(
-        FromResult(own.hir, len(own.columns), target.columns(), (target.entry(),)), right
-    )
-    return _matching_rows(queries, own.hir, len(own.columns), combined, right, statement.where)
-
-
-def _matching_rows(
-    queries: QueryPlanner,
-    own: Hir,
-    width: int,
-    combined: FromResult,
-    right: FromResult,
-    where: ast.Expression | None,
-) -> Hir:
-    if where is None:
-        return hir.Apply(ApplyKind.SEMI, own, (), right.hir)
-    pending = Pending(queries.indices)
-    planner = queries.scalars(combined.scope(Scope()), pending, "WHERE")
-    condition = planner.condition(where, "WHERE")
-    if not pending.subqueries:
-        return hir.Join(JoinKind.SEMI, own, right.hir, intrinsics.conjuncts(condition))
-    raise SqlError(
-        FEATURE_NOT_SUPPORTED, "subqueries in the WHERE of DELETE … USING are not supported"
-    )
-
-
-def plan_update(
-    statement: ast.Statement, parsed: ParsedStatement, context: StatementContext
-) -> PlannedStatement:
-    """UPDATE: old row ++ new row of every row that it changes."""
-    assert isinstance(statement, ast.Update)
-    queries = QueryPlanner(context)
-    target = target_table(queries, statement.table, statement.pos, "update", statement.alias)
-    if statement.with_ is not None:
-        queries.common_tables = {}
-        queries.plan_with(statement.with_, Scope())
-    width = len(target.item.desc.columns)
-    source, scope = _mutation_source(queries, target, statement.from_)
-    level = LevelSource(source.hir, source.width, scope)
-    if statement.where is not None:
-        queries.filter_source(level, statement.where)
-    pending = Pending(queries.indices)
-    planner = queries.scalars(scope, pending, "UPDATE")
-    new: dict[int, Scalar] = {}
-    for assignment in statement.assignments:
-        _assign_columns(queries, planner, target, assignment, new)
-    substitution = Substitution()
-    relation, _ = attach_subqueries(level.relation, level.width, pending, substitution)
-    columns = target.item.desc.columns
-    scalars = [ColumnRef(i, c.type) for i, c in enumerate(columns)]
-    updated = [substitution.apply(new[i]) if i in new else ref for i, ref in enumerate(scalars)]
-    relation = _project_all(relation, [*scalars, *updated])
-    if statement.from_:
-        relation = _first_match(relation, width)
-    return _mutation(queries, target, relation, statement.returning, is_update=True)
-
-
-def _first_match(relation: Hir, width: int) -> Hir:
-    """With FROM a row may meet several partners; like PostgreSQL, one of them decides."""
-    return hir.TopK(relation, tuple(range(width)), (), 1)
-
-
-def _assign_columns(
-    queries: QueryPlanner,
-    planner: ScalarPlanner,
-    target: Target,
-    assignment: ast.Assignment,
-    new: dict[int, Scalar],
-) -> None:
-    values: list[ast.Expression]
-    if not assignment.is_multiple:
-        values = [assignment.value]
-    elif isinstance(assignment.value, ast.RowExpression):
-        values = list(assignment.value.items)
-    elif isinstance(assignment.value, ast.ScalarSubquery):
-        _assign_subquery(queries, planner, target, assignment, new)
-        return
-    elif len(assignment.columns) == 1:
-        values = [assignment.value]
-    else:
-        raise SqlError(
-            FEATURE_NOT_SUPPORTED,
-            "source for a multiple-column UPDATE item must be a sub-SELECT or ROW() expression",
-            position=position(assignment.value),
-        )
-    if len(values) != len(assignment.columns):
-        raise SqlError(
-            SYNTAX_ERROR,
-            "number of columns does not match number of values",
-            position=assignment.pos + 1,
-        )
-    for name, node in zip(assignment.columns, values, strict=True):
-        index = _target_column(target, name, assignment.pos, new)
-        column = target.item.desc.columns[index]
-        if isinstance(node, ast.DefaultMarker):
-            new[index] = default_of(target.item, index, queries.context)
-            continue
-        scalar = planner.plan(node)
-        new[index] = assign(
-            queries.context.coercer, scalar, column.type, column.name, position(node)
-        )
-
-
-def _assign_subquery(
-    queries: QueryPlanner,
-    planner: ScalarPlanner,
-    target: Target,
-    assignment: ast.Assignment,
-    new: dict[int, Scalar],
-) -> None:
-    """`(a, b) = (SELECT …)`: one subquery for each column."""
-    assert isinstance(assignment.value, ast.ScalarSubquery)
-    for position_in_row, name in enumerate(assignment.columns):
-        index = _target_column(target, name, assignment.pos, new)
-        column = target.item.desc.columns[index]
-        scalar = planner.subquery_column(
-            assignment.value.query, position_in_row, len(assignment.columns), assignment.pos
-        )
-        new[index] = assign(
-            queries.context.coercer, scalar, column.type, column.name, assignment.pos + 1
-        )
-
-
-def _target_column(target: Target, name: str, pos: int, new: dict[int, Scalar]) -> int:
-    names = target.item.desc.names
-    if name not in names:
-        raise SqlError(
-            UNDEFINED_COLUMN,
-            f'column "{name}" of relation "{target.item.name.item}" does not exist',
-            position=pos + 1,
-        )
-    index = names.index(name)
-    if index in new:
-        raise SqlError(
-            SYNTAX_ERROR, f'multiple assignments to same column "{name}"', position=pos + 1
-        )
-    return index
-
-
-def _mutation(
-    queries: QueryPlanner,
-    target: Target,
-    relation: Hir,
-    items: tuple[ast.SelectItem, ...],
-    *,
-    is_update: bool,
-) -> PlannedStatement:
-    context = queries.context
-    query = finish(PlannedQuery(relation, anonymous_columns(relation)), context)
-    returning, desc = _returning(queries, target, items, Scope())
-    plan = MutatePlan(
-        target.item.id,
-        target.item.name.item,
-        is_update,
-        query,
-        len(target.item.desc.columns),
-        target.not_null,
-        returning,
-        desc,
-    )
-    return planned_statement(plan, context, desc)
-
-
-def plan_truncate(
-    statement: ast.Statement, parsed: ParsedStatement, context: StatementContext
-) -> PlannedStatement:
-    """TRUNCATE of one table: the deletion of all its rows."""
-    assert isinstance(statement, ast.Truncate)
-    if len(statement.tables) > 1:
-        raise SqlError(FEATURE_NOT_SUPPORTED, "TRUNCATE of several tables is not supported")
-    queries = QueryPlanner(context)
-    name, pos = statement.tables[0]
-    target = target_table(queries, name, pos, "truncate")
-    relation = queries.item_relation(target.item).hir
-    return _mutation(queries, target, relation, (), is_update=False)

@@ -16,7 +16,8 @@ from sql.catalog_view import CatalogView
 from sql.coercion import ParameterTypes
 from sql.copy_planner import plan_copy
 from sql.definition_planner import DEFINITION_PLANNERS
-from sql.modification_planner import plan_delete, plan_insert, plan_truncate, plan_update
+from sql.modification_planner import plan_insert
+from sql.mutation_planner import plan_delete, plan_truncate, plan_update
 from sql.parse import ParsedStatement
 from sql.plan import PlannedStatement
 from sql.query_statement import plan_explain, plan_query_statement
