@@ -26,7 +26,8 @@ class CollectionKind(StrEnum):
 
 class CollectionSource(msgspec.Struct, frozen=True, array_like=True):
     """Where a collection is read. `shard` is "" for kind INDEX; with `index` the arrangement of
-    that index, in the same cluster, is read instead of the shard."""
+    that index, in the same cluster, is read instead of the shard. Lookups read the source whose
+    `id` is that of their index."""
 
     id: GlobalId
     shard: ShardId

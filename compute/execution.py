@@ -6,9 +6,9 @@ output yields `NO_ROWS`. A rendered operator tree holds no state of an execution
 many at once; dropping the generator is all it takes to cancel one.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from sys import getsizeof
-from typing import Any, Final, NamedTuple, Protocol, TypeVar
+from typing import Any, Final, NamedTuple, Protocol, TypeVar, runtime_checkable
 
 from core.errors import OUT_OF_MEMORY, SqlError
 from core.ids import GlobalId, Timestamp
@@ -52,6 +52,16 @@ class TableReader(Protocol):
 
     def scan(self, columns: tuple[int, ...] | None) -> Iterator[list[Row]]:
         """The rows in chunks of at most CHUNK_ROWS; only `columns` of them if given."""
+        ...
+
+
+@runtime_checkable
+class IndexReader(TableReader, Protocol):
+    """A collection's contents at the execution's time, as an index holds them."""
+
+    def lookup(self, key: Row) -> Iterable[tuple[Row, int]]:
+        """The rows whose index key is SQL-equal to `key`, which has a datum for each part of it,
+        and their multiplicities; none when a datum is null."""
         ...
 
 
@@ -134,6 +144,12 @@ class Execution:
         self.tables = tables
         self.budget = budget
         self.locals: dict[int, list[Chunk]] = {}
+
+    def index(self, id: GlobalId) -> IndexReader:
+        """The index that lookups name by `id`."""
+        reader = self.tables[id]
+        assert isinstance(reader, IndexReader)
+        return reader
 
 
 def row_chunks(rows: list[Row]) -> Chunks:

@@ -19,7 +19,7 @@ from compute.result import FinishedQuery, finished_query
 from compute.stage import PreparedStage, prepare_stage
 from core.ids import GlobalId
 from core.sql_types import SqlType
-from expr.relation import Get, Relation, children
+from expr.relation import Get, Lookup, Relation, children
 
 MAX_PREPARED: Final = 1024
 MAX_REMEMBERED_BYTES: Final = 64 * 1024  # of one description
@@ -84,7 +84,8 @@ class PreparedWorks:
 def _sources(
     relation: Relation, sources: tuple[CollectionSource, ...]
 ) -> tuple[tuple[CollectionSource, tuple[SqlType, ...]], ...]:
-    """Every collection that `relation` reads, once, with its column types.
+    """Every collection that `relation` reads, once, with its column types; a lookup reads the
+    source that is named by its index.
 
     Raises ProtocolError when one has no source.
     """
@@ -93,8 +94,9 @@ def _sources(
     stack: list[Relation] = [relation]
     while stack:
         node = stack.pop()
-        if isinstance(node, Get):
-            found[node.id] = node.types
+        match node:
+            case Get(id=id, types=types) | Lookup(index=id, types=types):
+                found[id] = types
         stack.extend(children(node))
     missing = [id for id in found if id not in source_of]
     if missing:

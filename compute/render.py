@@ -45,6 +45,7 @@ from compute.operators.linear import (
     RowsOperator,
     UnionOperator,
 )
+from compute.operators.lookup import LookupOperator
 from compute.operators.outer_join import (
     NullAwareAntiJoinOperator,
     OuterJoinOperator,
@@ -72,6 +73,7 @@ from expr.relation import (
     JoinKind,
     Let,
     LocalGet,
+    Lookup,
     Map,
     Negate,
     OuterJoin,
@@ -149,6 +151,8 @@ class _Renderer:
                 return self._linear_chain(relation, depth)
             case FlatMap():
                 return self._flat_map(relation, depth)
+            case Lookup():
+                return self._lookup(relation, depth)
             case Join():
                 return self._join(relation, depth)
             case OuterJoin():
@@ -337,6 +341,13 @@ class _Renderer:
             types=types,
             estimate=_scaled(part.estimate, TABLE_FUNCTION_ROWS),
         )
+
+    def _lookup(self, relation: Lookup, depth: int) -> Rendered:
+        part = self.render(relation.input, depth)
+        operator = LookupOperator(
+            part.operator, relation.index, compile_row(relation.key, self._context)
+        )
+        return replace(part, operator=operator, types=part.types + relation.types)
 
     def _join(self, relation: Join, depth: int) -> Rendered:
         parts = [self.render(source, depth) for source in relation.inputs]

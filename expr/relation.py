@@ -69,6 +69,20 @@ class Get(Node, frozen=True, tag="get"):
     types: tuple[SqlType, ...]
 
 
+class Lookup(Node, frozen=True, tag="lookup"):
+    """Each input row joined with the rows of collection `id` that an index has for its key.
+
+    `key` has a scalar over the input's columns for each part of the key of `index`; null equals
+    nothing. The collection's columns, of types `types`, are appended. One-off reads only.
+    """
+
+    input: "Relation"
+    id: GlobalId
+    index: GlobalId
+    types: tuple[SqlType, ...]
+    key: tuple[Scalar, ...]
+
+
 class LocalGet(Node, frozen=True, tag="local_get"):
     """The value bound by the enclosing `Let` or `Recursion` of that id."""
 
@@ -254,6 +268,7 @@ class CardinalityCheck(Node, frozen=True, tag="cardinality_check"):
 Relation = (
     Constant
     | Get
+    | Lookup
     | LocalGet
     | Let
     | Recursion
@@ -299,6 +314,8 @@ def column_types(relation: Relation) -> tuple[SqlType, ...]:
             return (*column_types(source), *(scalar.type for scalar in scalars))
         case FlatMap(input=source, types=types, ordinality=ordinality):
             return (*column_types(source), *types, *((SqlType(20),) if ordinality else ()))
+        case Lookup(input=source, types=types):
+            return column_types(source) + types
         case Join(inputs=inputs):
             return tuple(t for part in inputs for t in column_types(part))
         case OuterJoin(kind=JoinKind.LEFT | JoinKind.FULL, left=left, right=right):
@@ -370,6 +387,8 @@ def map_scalars(relation: Relation, change: Callable[[Scalar], Scalar]) -> Relat
             return replace(relation, predicates=tuple(map(change, predicates)))
         case FlatMap(args=args):
             return replace(relation, args=tuple(map(change, args)))
+        case Lookup(key=key):
+            return replace(relation, key=tuple(map(change, key)))
         case Join(equivalences=equivalences):
             changed = tuple(tuple(map(change, scalars)) for scalars in equivalences)
             return replace(relation, equivalences=changed)

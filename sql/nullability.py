@@ -14,6 +14,7 @@ from expr.relation import (
     JoinKind,
     Let,
     LocalGet,
+    Lookup,
     Map,
     Negate,
     OuterJoin,
@@ -110,7 +111,7 @@ def _columns(
         case Union(inputs=inputs):
             parts = [_columns(part, collections, local) for part in inputs]
             return tuple(any(flags) for flags in zip(*parts, strict=True))
-        case FlatMap(input=source) | Window(input=source):
+        case FlatMap(input=source) | Lookup(input=source) | Window(input=source):
             below = _columns(source, collections, local)
             return below + (True,) * (len(column_types(relation)) - len(below))
         case (

@@ -30,6 +30,7 @@ from expr.relation import (
     Join,
     Let,
     LocalGet,
+    Lookup,
     Map,
     Negate,
     OuterJoin,
@@ -103,6 +104,8 @@ class _Builder:
                 raise SqlError(
                     FEATURE_NOT_SUPPORTED, "recursion is not supported in maintained views"
                 )
+            case Lookup():
+                raise AssertionError("maintained relations look nothing up")
             case Union(inputs=inputs):
                 edges = [self.build(part, depth) for part in inputs]
                 return add(UnionNode(), edges, edges[0].types)

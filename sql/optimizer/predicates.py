@@ -17,6 +17,7 @@ from expr.relation import (
     JoinKind,
     Let,
     LocalGet,
+    Lookup,
     Map,
     Negate,
     OuterJoin,
@@ -87,7 +88,7 @@ def _push(node: Relation, predicates: list[Scalar]) -> Relation:
             return Let(local_id, _push(value, []), _push(body, predicates))
         case Recursion(base=base, step=step):
             return _filtered(with_children(node, (_push(base, []), _push(step, []))), predicates)
-        case CardinalityCheck(input=source):
+        case CardinalityCheck(input=source) | Lookup(input=source):
             return _filtered(_with_input(node, _push(source, [])), predicates)
         case Constant() | Get() | LocalGet():
             return _filtered(node, predicates)

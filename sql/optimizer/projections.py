@@ -19,6 +19,7 @@ from expr.relation import (
     JoinKind,
     Let,
     LocalGet,
+    Lookup,
     Map,
     Negate,
     OuterJoin,
@@ -59,7 +60,7 @@ def _prune(node: Relation, needed: Columns) -> Relation:
             return node if len(needed) == len(types) else Project(node, needed)
         case Let():
             return _prune_let(node, needed)
-        case Recursion():
+        case Recursion() | Lookup():
             whole = tuple(range(len(column_types(node))))
             pruned = with_children(node, tuple(_prune(part, whole) for part in children(node)))
             return _select(pruned, whole, needed)

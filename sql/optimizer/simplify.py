@@ -11,6 +11,7 @@ from expr.relation import (
     JoinKind,
     Let,
     LocalGet,
+    Lookup,
     Map,
     Negate,
     OuterJoin,
@@ -76,6 +77,7 @@ def _node(relation: Relation) -> Relation:
             Reduce(input=source)
             | TopK(input=source)
             | FlatMap(input=source)
+            | Lookup(input=source)
             | Window(input=source)
             | Negate(input=source)
             | Threshold(input=source)

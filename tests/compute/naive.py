@@ -31,6 +31,7 @@ from expr.relation import (
     JoinKind,
     Let,
     LocalGet,
+    Lookup,
     Map,
     Negate,
     OuterJoin,
@@ -87,6 +88,8 @@ def naive(
                 for row, diff in naive(source, tables, bound)
                 if all(value_of(predicate, row) is True for predicate in predicates)
             ]
+        case Lookup():
+            raise AssertionError("a relation names no index")
         case FlatMap():
             return _flat_map(relation, naive(relation.input, tables, bound))
         case Join(inputs=inputs, equivalences=equivalences):
