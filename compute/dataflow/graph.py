@@ -1,13 +1,17 @@
-"""A dataflow: nodes in topological order, stepped through one time after the other.
+"""A dataflow: operators in topological order, stepped through one time after the other.
 
-`step` hands every node the changes of its inputs. A node reads arrangements as they were before the
-step, together with what was staged in it, and changes only its own state. When all nodes have run,
-`commit` makes the staged changes the present. A large change may be stepped in several parts of one
-time: an operator's rule holds for any sequence of changes, so the parts add up to the same.
+`step` hands every node whose inputs changed these changes. A node reads arrangements as they were
+before the step, together with what was staged in it, and changes only its own state. When all nodes
+have run, the staged changes become the present. A large change may be stepped in several parts of
+one time: an operator's rule holds for any sequence of changes, so the parts add up to the same.
+
+Some relations change by time alone (`mz_now()`): `next_event_time` tells when the dataflow must be
+stepped next though no input changes; at no time may it be stepped over.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from time import perf_counter_ns
 from typing import Final, Protocol
 
 from compute.dataflow.arrangement import Arrangement
@@ -28,37 +32,94 @@ class Node(Protocol):
         ...
 
 
+class TimedNode(Node, Protocol):
+    """A node whose output changes by time alone as well."""
+
+    def next_event_time(self) -> Timestamp | None:
+        """The first time at which there is something to do; None: never."""
+        ...
+
+
+@dataclass(slots=True)
+class Clock:
+    """The time of the step at hand."""
+
+    now: Timestamp = Timestamp(0)
+
+
 @dataclass(frozen=True, slots=True)
 class Edge:
     """A node's output, as others see it."""
 
+    dataflow: "Dataflow"
     number: int
     types: tuple[SqlType, ...]
 
 
 @dataclass(slots=True)
+class Operator:
+    """A node in its place, with what it has done so far: rows in and out, nanoseconds."""
+
+    node: Node
+    inputs: tuple[int, ...]
+    consumers: list[int] = field(default_factory=list)
+    rows_in: int = 0
+    rows_out: int = 0
+    elapsed_ns: int = 0
+
+    @property
+    def name(self) -> str:
+        return type(self.node).__name__.strip("_").removesuffix("Node")
+
+    @property
+    def rows_touched(self) -> int:
+        """The rows that the operator has looked at or made; nodes that look rows up count them."""
+        return self.rows_in + self.rows_out + getattr(self.node, "rows_looked_up", 0)
+
+
 class Dataflow:
     """Built by `compute.dataflow.build`; `output` is the maintained relation's edge."""
 
-    errors: Errors = field(default_factory=Errors)
-    output: Edge = Edge(0, ())
-    _nodes: list[tuple[Node, tuple[int, ...]]] = field(default_factory=list)
-    _sources: dict[GlobalId, int] = field(default_factory=dict)
-    _arrangements: dict[tuple[int, object], Arrangement] = field(default_factory=dict)
+    def __init__(self, clock: Clock | None = None, errors: Errors | None = None) -> None:
+        self.clock = Clock() if clock is None else clock
+        self.errors = Errors() if errors is None else errors
+        self.operators: list[Operator] = []
+        self.output = Edge(self, 0, ())
+        self._sources: dict[GlobalId, int] = {}
+        self._arrangements: dict[tuple[int, object], Arrangement] = {}
+        self._timed: list[tuple[int, TimedNode]] = []
+        self._pending = bytearray()  # which operators have something to do, by number
+        self._staged: list[Arrangement] = []
+
+    # Construction
 
     def add(self, node: Node, inputs: Sequence[Edge], types: tuple[SqlType, ...]) -> Edge:
-        """Append a node that reads `inputs`."""
-        self._nodes.append((node, tuple(edge.number for edge in inputs)))
-        return Edge(len(self._nodes) - 1, types)
+        """Append a node that reads `inputs`, edges of this dataflow."""
+        number = len(self.operators)
+        for edge in dict.fromkeys(inputs):
+            self.operators[edge.number].consumers.append(number)
+        self.operators.append(Operator(node, tuple(edge.number for edge in inputs)))
+        self._pending.append(0)
+        return Edge(self, number, types)
+
+    def add_timed(
+        self, node: TimedNode, inputs: Sequence[Edge], types: tuple[SqlType, ...]
+    ) -> Edge:
+        """The same, for one whose output changes by time as well."""
+        edge = self.add(node, inputs, types)
+        self._timed.append((edge.number, node))
+        return edge
+
+    def entry(self, types: tuple[SqlType, ...]) -> Edge:
+        """An edge that changes come in by, given to `advance`."""
+        return self.add(_Entry(), (), types)
 
     def source(self, id: GlobalId, types: tuple[SqlType, ...]) -> Edge:
         """The edge that a collection's changes come in by."""
         number = self._sources.get(id)
-        if number is not None:
-            return Edge(number, types)
-        edge = self.add(_Source(), (), types)
-        self._sources[id] = edge.number
-        return edge
+        if number is None:
+            number = self._sources[id] = self.entry(types).number
+        return Edge(self, number, types)
 
     def arrange(
         self,
@@ -74,8 +135,10 @@ class Dataflow:
         if found is None:
             found = Arrangement(key, identity, skips_null=skips_null)
             self._arrangements[edge.number, name] = found
-            self.add(_Arrange(found), (edge,), edge.types)
+            self.add(_Arrange(found, self._staged), (edge,), edge.types)
         return found
+
+    # What it is
 
     @property
     def source_ids(self) -> frozenset[GlobalId]:
@@ -85,33 +148,69 @@ class Dataflow:
     def arrangements(self) -> tuple[Arrangement, ...]:
         return tuple(self._arrangements.values())
 
-    def step(self, ts: Timestamp, changes: Mapping[GlobalId, Updates]) -> Updates:
-        """Take in the sources' changes at `ts`; returns the output's, unconsolidated."""
-        return self._run(ts, changes, runs_all=False)
+    def next_event_time(self) -> Timestamp | None:
+        """The first time at which the output may change by itself; None: never."""
+        times = [time for _, node in self._timed if (time := node.next_event_time()) is not None]
+        return min(times, default=None)
+
+    # Steps
 
     def start(self, ts: Timestamp) -> Updates:
         """The first step, before any change: what the relation is over empty collections."""
-        return self._run(ts, {}, runs_all=True)
+        self._pending = bytearray(b"\1" * len(self.operators))
+        return self.step(ts, {})
 
-    def _run(
-        self, ts: Timestamp, changes: Mapping[GlobalId, Updates], *, runs_all: bool
-    ) -> Updates:
-        """Step the nodes whose inputs changed, or all, and commit."""
-        outputs: list[Updates] = [NO_UPDATES] * len(self._nodes)
-        for id, updates in changes.items():
-            outputs[self._sources[id]] = updates
-        errors = self.errors
-        for number, (node, inputs) in enumerate(self._nodes):
-            taken = [outputs[source] for source in inputs]
-            if runs_all or any(taken):
-                outputs[number] = node.step(taken, errors)
-        for arrangement in self._arrangements.values():
-            arrangement.commit(ts)
-        return outputs[self.output.number]
+    def step(self, ts: Timestamp, changes: Mapping[GlobalId, Updates]) -> Updates:
+        """Take in the sources' changes at `ts`; returns the output's, unconsolidated."""
+        self.clock.now = ts
+        sources = self._sources
+        outputs = self.advance([(sources[id], updates) for id, updates in changes.items()])
+        return outputs.get(self.output.number, NO_UPDATES)
+
+    def advance(self, entering: Iterable[tuple[int, Updates]]) -> dict[int, Updates]:
+        """One step at the clock's time, with changes at the edges of these numbers; returns the
+        changes of every edge that has any."""
+        operators, pending, errors = self.operators, self._pending, self.errors
+        outputs: dict[int, Updates] = {}
+        for number, updates in entering:
+            if updates:
+                outputs[number] = updates
+                for consumer in operators[number].consumers:
+                    pending[consumer] = 1
+        self._wake_timed()
+        before = perf_counter_ns()
+        number = pending.find(1)
+        while number >= 0:
+            pending[number] = 0
+            operator = operators[number]
+            taken = [outputs.get(source, NO_UPDATES) for source in operator.inputs]
+            produced = operator.node.step(taken, errors)
+            for updates in taken:
+                operator.rows_in += len(updates)
+            if produced:
+                outputs[number] = produced
+                operator.rows_out += len(produced)
+                for consumer in operator.consumers:
+                    pending[consumer] = 1
+            after = perf_counter_ns()
+            operator.elapsed_ns += after - before
+            before = after
+            number = pending.find(1, number + 1)
+        for arrangement in self._staged:
+            arrangement.commit(self.clock.now)
+        self._staged.clear()
+        return outputs
+
+    def _wake_timed(self) -> None:
+        now = self.clock.now
+        for number, node in self._timed:
+            time = node.next_event_time()
+            if time is not None and time <= now:
+                self._pending[number] = 1
 
 
-class _Source:
-    """Stands where a collection's changes enter."""
+class _Entry:
+    """Stands where changes enter."""
 
     def step(self, inputs: Sequence[Updates], errors: Errors) -> Updates:
         return NO_UPDATES
@@ -120,9 +219,12 @@ class _Source:
 class _Arrange:
     """Stages its input's changes in an arrangement."""
 
-    def __init__(self, arrangement: Arrangement) -> None:
+    def __init__(self, arrangement: Arrangement, staged: list[Arrangement]) -> None:
         self._arrangement = arrangement
+        self._staged = staged
 
     def step(self, inputs: Sequence[Updates], errors: Errors) -> Updates:
-        self._arrangement.stage(inputs[0])
+        if inputs[0]:
+            self._arrangement.stage(inputs[0])
+            self._staged.append(self._arrangement)
         return NO_UPDATES
