@@ -5,13 +5,15 @@ cancels. It is worth its cost in three cases: many batches of one size (each lev
 fan-in, as in a log-structured merge tree), too many bytes inline, or so many retractions that half
 the updates may cancel. Full-sized parts without retractions are never rewritten.
 
-A merge reads at most `FAN_IN` streams at once, a stream being a sorted batch or one part of an
-unsorted one, so memory is bounded by parts and not by tables; a larger merge happens in several
-rounds.
+A merge reads at most `FAN_IN` streams at once, or as many as have `SMALL_MERGE_BYTES` together, a
+stream being a sorted batch or one part of an unsorted one, so memory is bounded by parts and not by
+tables; a larger merge happens in several rounds.
 """
 
 import heapq
+from bisect import bisect_right
 from collections.abc import AsyncIterator, Iterable
+from itertools import accumulate
 from typing import Final
 
 import msgspec
@@ -31,6 +33,7 @@ from persist.pacing import Pacer
 from persist.shard_state import Merge, ShardBatch, ShardState
 
 FAN_IN: Final = 8
+SMALL_MERGE_BYTES: Final = 256 * 1024
 SMALLEST_LEVEL_BYTES: Final = 4_096
 INLINE_STATE_LIMIT_BYTES: Final = 65_536
 LEAST_GARBAGE: Final = 64
@@ -124,7 +127,7 @@ def _is_mostly_garbage(batches: tuple[ShardBatch, ...], since: Timestamp) -> boo
 
 
 def _plan(batches: list[ShardBatch], since: Timestamp) -> MergePlan:
-    """Merge the smallest `FAN_IN` streams of these batches."""
+    """Merge the smallest `FAN_IN` streams of these batches, or more of them if they are small."""
     streams: list[tuple[int, ShardBatch, tuple[int, ...]]] = []
     for batch in batches:
         parts = batch.batch.parts
@@ -134,7 +137,9 @@ def _plan(batches: list[ShardBatch], since: Timestamp) -> MergePlan:
             streams += [(part.size_bytes, batch, (i,)) for i, part in enumerate(parts)]
     streams.sort(key=lambda stream: stream[0])
     indexes: dict[int, tuple[ShardBatch, list[int]]] = {}
-    for _, batch, part_indexes in streams[:FAN_IN]:
+    sizes = accumulate(size for size, _, _ in streams)
+    count = max(FAN_IN, bisect_right(list(sizes), SMALL_MERGE_BYTES))
+    for _, batch, part_indexes in streams[:count]:
         indexes.setdefault(batch.id, (batch, []))[1].extend(part_indexes)
     sources = tuple(Source(batch, tuple(sorted(parts))) for batch, parts in indexes.values())
     return MergePlan(sources, since)

@@ -7,7 +7,9 @@ log.
 """
 
 import asyncio
+import contextlib
 import uuid
+from collections.abc import Sequence
 from typing import Final
 
 import msgspec
@@ -93,6 +95,15 @@ class Machine:
             if len(entries) < SCAN_PAGE:
                 return self.state
 
+    async def fetch_moved(self) -> ShardState:
+        """`fetch`, after a compare-and-set that found another head. Raises RefusedError if there is
+        none: the shard was finalized, and nothing may bring it back."""
+        seqno = self.state.seqno
+        state = await self.fetch()
+        if seqno and state.seqno == seqno and await self._consensus.head(self.shard) is None:
+            raise RefusedError(f"shard {self.shard} is gone")
+        return state
+
     async def apply(self, command: Command) -> Timestamp:
         """Run a command to its end. Raises UpperMismatchError, RefusedError or StorageError."""
         name = type(command).__name__
@@ -122,7 +133,7 @@ class Machine:
             if backoff.attempts:
                 await backoff.wait()
             backoff.attempts += 1
-            await self.fetch()
+            await self.fetch_moved()
             is_fresh = True
 
     def prepare(self, command: Command) -> Prepared | Accepted | Rejected:
@@ -167,6 +178,29 @@ class Machine:
             raise DeterminateError(f"shard {self.shard} was written by a newer version")
         self.state = apply_diff(self.state, data.seqno, entry.diff)
         self._entries_since_base = 1 if entry.base is not None else self._entries_since_base + 1
+
+
+async def apply_together(consensus: Consensus, commands: Sequence[tuple[Machine, Command]]) -> bool:
+    """Run commands on distinct shards, all or nothing: one round trip, on the cached states as they
+    are. False: nothing happened, since one state does not accept its command or is out of date.
+
+    Either all of the shards exist or none does. Raises FencedError, DeterminateError,
+    IndeterminateError.
+    """
+    async with contextlib.AsyncExitStack() as stack:
+        prepared: list[tuple[Machine, Prepared]] = []
+        for machine, command in sorted(commands, key=lambda item: item[0].shard):
+            await stack.enter_async_context(machine.lock)
+            outcome = machine.prepare(command)
+            if not isinstance(outcome, Prepared):
+                return False
+            prepared.append((machine, outcome))
+        changes = [outcome.change for _, outcome in prepared]
+        if changes and not await settle_compare_and_set(consensus, changes):
+            CAS_MISMATCHES.labels("together").inc()
+            return False
+        await asyncio.gather(*(machine.accept(outcome) for machine, outcome in prepared))
+    return True
 
 
 def rejection_error(rejected: Rejected) -> DeterminateError:

@@ -20,9 +20,8 @@ from core.errors import DeterminateError, FencedError, IndeterminateError
 from core.ids import MIN_TIMESTAMP, ShardId, Timestamp, next_timestamp
 from core.retry import Backoff
 from persist.batches import Batch, UpdateChunk, decode_chunk, part_prefix, store_chunk
-from persist.consensus import settle_compare_and_set
 from persist.location import PersistLocation
-from persist.machine import Machine, Prepared, RefusedError, UpperMismatchError
+from persist.machine import Machine, RefusedError, UpperMismatchError, apply_together
 from persist.metrics import TXN_OP_SECONDS, UNAPPLIED_COMMITS, Timed
 from persist.pacing import Pacer
 from persist.shard_state import CompareAndAppend, ShardBatch, ShardState
@@ -192,29 +191,16 @@ class Applier:
                 commands[machine.shard] = command
         chosen = [machine for machine in machines if machine.shard in commands]
         is_mixed = len({machine.exists for machine in chosen}) > 1
-        if len(chosen) == 1 or is_mixed or not await self._append_together(chosen, commands):
+        together = [(machine, commands[machine.shard]) for machine in chosen]
+        if (
+            len(chosen) == 1
+            or is_mixed
+            or not await apply_together(self._location.consensus, together)
+        ):
             for machine in chosen:
                 await self._append_alone(machine, commands[machine.shard], writes[machine.shard])
         for machine in chosen:
             self._on_append(machine.shard)
-
-    async def _append_together(
-        self, machines: list[Machine], commands: dict[ShardId, CompareAndAppend]
-    ) -> bool:
-        async with contextlib.AsyncExitStack() as stack:
-            prepared: list[tuple[Machine, Prepared]] = []
-            for machine in sorted(machines, key=lambda machine: machine.shard):
-                await stack.enter_async_context(machine.lock)
-                outcome = machine.prepare(commands[machine.shard])
-                if not isinstance(outcome, Prepared):
-                    return False
-                prepared.append((machine, outcome))
-            changes = [outcome.change for _, outcome in prepared]
-            if changes and not await settle_compare_and_set(self._location.consensus, changes):
-                return False
-            for machine, outcome in prepared:
-                await machine.accept(outcome)
-        return True
 
     async def _append_alone(
         self, machine: Machine, command: CompareAndAppend, writes: list[PendingWrite]
