@@ -38,7 +38,7 @@ class CatalogItem:
     `constant` holds the rows of a system relation whose contents a build fixes: planning puts it
     in place of a `Get`; filters and projections over it are best folded at once. `cluster` names
     the cluster that maintains the item (materialized views, indexes, sources), `index_on` what an
-    index is on."""
+    index is on and `index_key` its key there: positions of columns from 1, or SQL texts."""
 
     id: GlobalId
     oid: int
@@ -52,6 +52,7 @@ class CatalogItem:
     constant: Constant | None = None
     cluster: str | None = None
     index_on: GlobalId | None = None
+    index_key: tuple[int | str, ...] = ()
 
     @property
     def is_system(self) -> bool:
