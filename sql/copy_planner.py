@@ -17,10 +17,18 @@ from sql.catalog_view import ItemKind
 from sql.hir import Project
 from sql.modification_planner import default_of, named_columns, not_null_columns, target_table
 from sql.parse import ParsedStatement
-from sql.plan import CopyFormat, CopyFromPlan, CopyOptions, CopyToPlan, PlannedStatement
+from sql.plan import (
+    CopyFormat,
+    CopyFromPlan,
+    CopyOptions,
+    CopySubscribePlan,
+    CopyToPlan,
+    PlannedStatement,
+)
 from sql.query_planner import QueryPlanner
 from sql.query_statement import plan_top_query, planned_statement, relation_query
 from sql.statement_context import StatementContext
+from sql.subscribe_planner import plan_subscribe
 
 _FLAGS = {"true": True, "on": True, "1": True, "false": False, "off": False, "0": False}
 
@@ -67,6 +75,11 @@ def _copy_from(statement: ast.Copy, context: StatementContext) -> PlannedStateme
 
 def _copy_to(statement: ast.Copy, context: StatementContext) -> PlannedStatement:
     queries = QueryPlanner(context)
+    if isinstance(statement.query, ast.Subscribe):
+        subscribe = plan_subscribe(statement.query, context)
+        names = subscribe.desc.names
+        options = copy_options(statement.options, names, range(len(names)), is_from=False)
+        return planned_statement(CopySubscribePlan(subscribe, options), context)
     if statement.query is not None:
         query = plan_top_query(statement.query, context)
         names = query.desc.names

@@ -96,6 +96,7 @@ _CLASSES: Final[dict[type[ast.Statement], tuple[StatementKind, str]]] = {
     ast.Delete: (StatementKind.WRITE, "DELETE"),
     ast.Truncate: (StatementKind.WRITE, "TRUNCATE TABLE"),
     ast.Copy: (StatementKind.COPY, "COPY"),
+    ast.Subscribe: (StatementKind.QUERY, "SUBSCRIBE"),
     ast.CreateTable: (StatementKind.DDL, "CREATE TABLE"),
     ast.CreateView: (StatementKind.DDL, "CREATE VIEW"),
     ast.CreateDatabase: (StatementKind.DDL, "CREATE DATABASE"),

@@ -14,7 +14,7 @@ import msgspec
 from core.ids import GlobalId
 from core.rows import Datum
 from core.sql_types import TEXT, RelationDesc, SqlType
-from expr.relation import Finishing, Relation
+from expr.relation import ColumnOrder, Finishing, Relation
 from expr.scalar import Scalar
 from sql.catalog_view import QualifiedName, SchemaName
 
@@ -101,6 +101,34 @@ class MutatePlan:
     returning_desc: RelationDesc | None
 
 
+class SubscribeEnvelope(StrEnum):
+    """The form of a subscription's changes."""
+
+    DIFFS = "diffs"
+    UPSERT = "upsert"
+    DEBEZIUM = "debezium"
+
+
+@dataclass(frozen=True, slots=True)
+class SubscribePlan:
+    """SUBSCRIBE: the changes of `query`'s rows (which has no finishing) from its `as_of` on, up to
+    but without `up_to` (a constant scalar).
+
+    `desc` are the columns of the stream. `key` are the columns of the query that name a row
+    (UPSERT, DEBEZIUM), `order_by` orders the changes of one timestamp, over the difference and the
+    query's columns.
+    """
+
+    query: Query
+    desc: RelationDesc
+    envelope: SubscribeEnvelope
+    key: tuple[int, ...]
+    order_by: tuple[ColumnOrder, ...]
+    with_snapshot: bool
+    with_progress: bool
+    up_to: Scalar | None
+
+
 class CopyFormat(StrEnum):
     """The formats of COPY."""
 
@@ -146,6 +174,14 @@ class CopyToPlan:
     """COPY table or (query) TO STDOUT."""
 
     query: Query
+    options: CopyOptions
+
+
+@dataclass(frozen=True, slots=True)
+class CopySubscribePlan:
+    """COPY (SUBSCRIBE …) TO STDOUT."""
+
+    subscribe: SubscribePlan
     options: CopyOptions
 
 
@@ -232,21 +268,24 @@ class DeallocatePlan:
 
 @dataclass(frozen=True, slots=True)
 class DeclarePlan:
-    """DECLARE name CURSOR FOR query."""
+    """DECLARE name CURSOR FOR query, or for `subscribe`, whose query it then is."""
 
     name: str
     statement_sql: str
     query: Query
     with_hold: bool
+    subscribe: SubscribePlan | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class FetchPlan:
-    """FETCH count FROM name, forward only; `count` None is ALL. `is_move` for MOVE."""
+    """FETCH count FROM name, forward only; `count` None is ALL. `is_move` for MOVE. `timeout_s`:
+    how long to wait for rows of a subscription; None: until there are any."""
 
     name: str
     count: int | None
     is_move: bool = False
+    timeout_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -471,6 +510,8 @@ Plan = (
     | MutatePlan
     | CopyFromPlan
     | CopyToPlan
+    | SubscribePlan
+    | CopySubscribePlan
     | ExplainPlan
     | TransactionPlan
     | SetPlan

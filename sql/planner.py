@@ -25,6 +25,7 @@ from sql.session_planner import SESSION_PLANNERS
 from sql.session_view import PlanningSession
 from sql.show_planner import plan_show_create, plan_show_objects
 from sql.statement_context import StatementContext
+from sql.subscribe_planner import plan_subscribe_statement
 
 
 def plan_statement(
@@ -69,6 +70,7 @@ _PLANNERS: Final[dict[type[ast.Statement], _Planner]] = {
     ast.Delete: plan_delete,
     ast.Truncate: plan_truncate,
     ast.Copy: plan_copy,
+    ast.Subscribe: plan_subscribe_statement,
     ast.ShowObjects: plan_show_objects,
     ast.ShowCreate: plan_show_create,
     **DEFINITION_PLANNERS,

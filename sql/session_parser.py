@@ -1,7 +1,7 @@
 """Parsing of statements about the session: settings, transactions, cursors, prepared statements."""
 
 from sql import syntax as ast
-from sql.query_parser import QueryParser
+from sql.subscribe_parser import SubscribeParser
 
 _SHOWN_OBJECTS = frozenset(
     """tables views schemas databases columns sources sinks indexes clusters roles types objects
@@ -12,7 +12,7 @@ _FETCH_DIRECTIONS = frozenset(
 )
 
 
-class SessionParser(QueryParser):
+class SessionParser(SubscribeParser):
     """Everything that a session carries out by itself."""
 
     # Settings
@@ -285,10 +285,9 @@ class SessionParser(QueryParser):
             with_hold = self.peek(-1).value == "with"
             self.expect_word("hold")
         self.expect_word("for")
-        if self.at_word("subscribe", "tail"):
-            return self.refused("DECLARE … SUBSCRIBE")
         start = self.token.start
-        query = self.query()
+        query: ast.Query | ast.Subscribe
+        query = self.subscribe_statement() if self.at_word("subscribe") else self.query()
         return ast.Declare(name, query, self.slice_from(start), with_hold, scroll, binary)
 
     def fetch_statement(self) -> ast.Statement:
@@ -296,7 +295,23 @@ class SessionParser(QueryParser):
         is_move = self.advance().value == "move"
         direction, count = self._fetch_direction()
         self.accept_word("from", "in")
-        return ast.Fetch(self.name(), direction, count, is_move)
+        name = self.name()
+        timeout, at = None, self.token.start
+        if self.accept_word("with"):
+            timeout, at = self._fetch_timeout()
+        return ast.Fetch(name, direction, count, is_move, timeout, at)
+
+    def _fetch_timeout(self) -> tuple[str, int]:
+        """`(timeout [=] interval)`, and where the interval stands."""
+        self.expect("(")
+        self.expect_word("timeout")
+        self.accept_operator("=")
+        at = self.token.start
+        if self.at_word("interval"):
+            self.advance()
+        timeout = self.advance().value if self.token.kind == "n" else self.string()
+        self.expect(")")
+        return timeout, at
 
     def _fetch_direction(self) -> tuple[str, int | None]:
         if self.token.kind == "n" or self.at_operator("-", "+"):

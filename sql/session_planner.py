@@ -3,8 +3,14 @@
 from collections.abc import Callable
 from typing import Final
 
-from core.errors import FEATURE_NOT_SUPPORTED, UNDEFINED_TABLE, SqlError
+from core.errors import (
+    FEATURE_NOT_SUPPORTED,
+    INVALID_PARAMETER_VALUE,
+    UNDEFINED_TABLE,
+    SqlError,
+)
 from core.sql_types import TEXT, UNKNOWN, Column, RelationDesc
+from expr.intervals import parse_interval
 from expr.scalar import Scalar
 from sql import syntax as ast
 from sql.identifiers import quote_identifier
@@ -31,8 +37,10 @@ from sql.query_planner import QueryPlanner
 from sql.query_statement import plan_top_query
 from sql.scope import Scope
 from sql.statement_context import StatementContext
+from sql.subscribe_planner import plan_subscribe
 from sql.type_names import resolve_type
 
+_DAY_US: Final = 86_400_000_000
 _LIST_VARIABLES: Final = frozenset({"search_path", "datestyle", "temp_tablespaces"})
 
 
@@ -158,8 +166,15 @@ def _declare(
     assert isinstance(statement, ast.Declare)
     if statement.scroll:
         raise SqlError(FEATURE_NOT_SUPPORTED, "SCROLL cursors are not supported")
-    query = plan_top_query(statement.query, context)
-    plan = DeclarePlan(statement.name, statement.statement_sql, query, statement.with_hold)
+    subscribe = None
+    if isinstance(statement.query, ast.Subscribe):
+        subscribe = plan_subscribe(statement.query, context)
+        query = subscribe.query
+    else:
+        query = plan_top_query(statement.query, context)
+    plan = DeclarePlan(
+        statement.name, statement.statement_sql, query, statement.with_hold, subscribe
+    )
     return PlannedStatement(plan, context.parameters.final(), None)
 
 
@@ -175,7 +190,27 @@ def _fetch(
             "cursor can only scan forward",
             hint="Declare it with SCROLL option to enable backward scan.",
         )
-    return _plain(FetchPlan(statement.name, statement.count, statement.is_move))
+    timeout_s = _fetch_timeout(statement)
+    return _plain(FetchPlan(statement.name, statement.count, statement.is_move, timeout_s))
+
+
+def _fetch_timeout(statement: ast.Fetch) -> float | None:
+    if statement.timeout is None:
+        return None
+    try:
+        interval = parse_interval(statement.timeout)
+    except SqlError as error:
+        error.position = statement.timeout_pos + 1
+        raise
+    timeout_us = (interval.months * 30 + interval.days) * _DAY_US + interval.microseconds
+    if not 0 <= timeout_us <= _DAY_US:
+        raise SqlError(
+            INVALID_PARAMETER_VALUE,
+            f"timeout out of range: {statement.timeout}",
+            hint="FETCH waits for at most a day.",
+            position=statement.timeout_pos + 1,
+        )
+    return timeout_us / 1_000_000
 
 
 def _close(

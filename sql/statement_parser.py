@@ -13,9 +13,7 @@ _TOLERATED_WORDS: Final = frozenset(
     """grant revoke comment vacuum analyze analyse lock listen unlisten notify checkpoint reindex
     cluster reassign security load""".split()
 )
-_UNSUPPORTED_WORDS: Final = frozenset(
-    "subscribe tail refresh call do import merge inspect validate".split()
-)
+_UNSUPPORTED_WORDS: Final = frozenset("tail call do import merge inspect validate".split())
 
 
 class StatementParser(DefinitionParser):
@@ -46,6 +44,8 @@ class StatementParser(DefinitionParser):
                 return self._truncate()
             case "copy":
                 return self._copy()
+            case "subscribe":
+                return self.subscribe_statement()
             case "explain":
                 return self._explain()
             case "set":
@@ -68,6 +68,8 @@ class StatementParser(DefinitionParser):
                 return self.close_statement()
             case "discard":
                 return self.discard_statement()
+            case "refresh":
+                return self.refresh_statement()
         if word in _TRANSACTION_WORDS:
             return self.transaction_statement()
         if word in _TOLERATED_WORDS:
@@ -220,14 +222,12 @@ class StatementParser(DefinitionParser):
     def _copy(self) -> ast.Statement:
         start = self.advance().start
         table: ast.Name | None = None
-        query: ast.Query | None = None
+        query: ast.Query | ast.Subscribe | None = None
         columns: tuple[tuple[str, int], ...] = ()
         if self.accept("("):
-            if self.at_word("subscribe", "tail"):
-                return self.refused("COPY (SUBSCRIBE …)")
             if self.at_word("insert", "update", "delete"):
                 raise SqlError("0A000", "COPY of a data-modifying statement is not supported")
-            query = self.query()
+            query = self.subscribe_statement() if self.at_word("subscribe") else self.query()
             self.expect(")")
         else:
             self.accept_word("binary")

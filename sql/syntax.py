@@ -526,11 +526,28 @@ class Truncate(Statement, frozen=True, gc=False):
     tables: tuple[tuple[Name, int], ...]
 
 
+class Subscribe(Statement, frozen=True, gc=False):
+    """SUBSCRIBE to a named relation or a query. `envelope` is diffs, upsert or debezium, the latter
+    two with a `key`: column names with their places. `options` are names, values as written (None:
+    no value) and places."""
+
+    source: Name | Query
+    source_pos: int
+    envelope: str
+    key: tuple[tuple[str, int], ...]
+    order_by: tuple[OrderItem, ...]
+    options: tuple[tuple[str, str | None, int], ...]
+    as_of: Expression | None
+    as_of_at_least: bool
+    up_to: Expression | None
+    pos: int
+
+
 class Copy(Statement, frozen=True, gc=False):
     """COPY; `options` in lower case, values as written (None: no value; tuples: column lists)."""
 
     table: Name | None
-    query: Query | None
+    query: Query | Subscribe | None
     columns: tuple[tuple[str, int], ...]
     is_from: bool
     target: str  # "stdin", "stdout", "file", "program"
@@ -570,7 +587,6 @@ class CreateView(Statement, frozen=True, gc=False):
     temporary: bool
     or_replace: bool
     if_not_exists: bool
-    materialized: bool
     recursive: bool
     pos: int
 
@@ -614,7 +630,7 @@ class AlterRename(Statement, frozen=True, gc=False):
 
 
 class Comment(Statement, frozen=True, gc=False):
-    """COMMENT ON kind name IS text; `kind` is table, view, column, schema, database or role."""
+    """COMMENT ON kind name IS text; `kind` is in lower case: table, materialized view, column …"""
 
     kind: str
     name: Name
@@ -707,7 +723,7 @@ class Deallocate(Statement, frozen=True, gc=False):
 
 class Declare(Statement, frozen=True, gc=False):
     name: str
-    query: Query
+    query: Query | Subscribe
     statement_sql: str
     with_hold: bool
     scroll: bool
@@ -715,12 +731,15 @@ class Declare(Statement, frozen=True, gc=False):
 
 
 class Fetch(Statement, frozen=True, gc=False):
-    """`direction` is forward, backward, absolute, relative …; `count` None is ALL."""
+    """`direction` is forward, backward, absolute, relative …; `count` None is ALL. `timeout` is an
+    interval as written."""
 
     name: str
     direction: str
     count: int | None
     is_move: bool
+    timeout: str | None = None
+    timeout_pos: int = -1
 
 
 class CloseCursor(Statement, frozen=True, gc=False):
