@@ -172,6 +172,19 @@ async def open_critical_since(
     return CriticalSince(machine, reader, opaque, held)
 
 
+async def open_shard(
+    location: PersistLocation, shard: ShardId, epoch: int, since: Timestamp
+) -> ShardState:
+    """The state of a shard that replicas write directly, created with `since` if there is none:
+    they never create one themselves, so that none comes back after it was finalized. Raises
+    RefusedError for a tombstone."""
+    machine = Machine(shard, location.consensus)
+    state = await machine.fetch()
+    if not machine.exists or state.is_tombstone:
+        await machine.apply(RegisterCritical(CONTROLLER_READER, epoch, since))
+    return machine.state
+
+
 async def open_leased_reader(
     location: PersistLocation, shard: ShardId, *, clock: Clock = system_clock
 ) -> LeasedReader:

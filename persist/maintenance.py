@@ -3,7 +3,8 @@ the blobs of staged batches that were given up.
 
 A shard is looked at after an append to it, and again each `REVISIT_S` while something waits for
 time: for the since to pass what could then be merged, for a lease to run out, for garbage to come
-of age.
+of age. One that other processes write directly is looked at no more often than that, and its since
+stays below its upper, where whoever writes it resumes.
 """
 
 import asyncio
@@ -70,6 +71,12 @@ class Maintenance:
         self._due[shard] = None
         self._wake.set()
 
+    def notice_written(self, shard: ShardId) -> None:
+        """Another process has appended to `shard`, which is no data shard of the txns shard."""
+        if not self._later:
+            self._wake.set()
+        self._later[shard] = None
+
     def discard(self, keys: Iterable[str]) -> None:
         """Delete these blobs, which no commit will ever refer to."""
         self._discarded.extend(keys)
@@ -99,6 +106,8 @@ class Maintenance:
     async def visit(self, shard: ShardId) -> bool:
         """Do what can be done for `shard` now; whether nothing waits for time."""
         machine = await self._machines.get(shard)
+        if shard not in self._state.registered:
+            await machine.fetch()
         if not machine.exists:
             return True
         for _ in range(MERGES_PER_VISIT):
@@ -120,6 +129,8 @@ class Maintenance:
         if state.is_tombstone:
             return False
         since = min(self.since_provider(machine.shard), state.leased_since)
+        if machine.shard not in self._state.registered:
+            since = min(since, Timestamp(max(state.upper - 1, MIN_TIMESTAMP)))
         plan = plan_merge(state, since)
         if plan is None:
             return False

@@ -181,6 +181,10 @@ class TxnsWriter:
         self._tidy_waiting.append((ts, future))
         await future
 
+    def notice_written(self, shard: ShardId) -> None:
+        """Another process has appended to `shard`, which is no data shard: keep it small too."""
+        self._maintenance.notice_written(shard)
+
     async def maintain(self, shard: ShardId) -> None:
         """Compact `shard` and collect its garbage now, as far as the since and readers allow."""
         await self._maintenance.visit(shard)
