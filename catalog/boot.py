@@ -3,7 +3,7 @@
 The environment was claimed before (`persist.location.claim_environment`), so no earlier process can
 commit any more; what the earlier ones left half-way is settled in one commit:
 
-- a new environment gets its defaults;
+- a new environment gets its defaults, and rows of an older version become those of this one;
 - the rows of built-in relations are made to match this build;
 - temporary items, whose connections are gone, are dropped;
 - shards that were pre-opened and never claimed are handed to the finalizer, minus every shard that
@@ -12,7 +12,7 @@ commit any more; what the earlier ones left half-way is settled in one commit:
 """
 
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, Protocol
 
@@ -27,6 +27,7 @@ from catalog.durable import (
     RowDiff,
     decode_row,
     from_row,
+    to_row,
 )
 from catalog.objects import (
     Cluster,
@@ -52,7 +53,8 @@ from persist.blob import Blob
 from persist.txns_state import TxnWrite
 from sql.catalog_view import CatalogItem
 
-CATALOG_VERSION: Final = "1"
+CATALOG_VERSION: Final = "2"
+READABLE_VERSIONS: Final = ("1", CATALOG_VERSION)
 SYSTEM_ROLE_ID: Final = "s1"
 SYSTEM_ROLE_OID: Final = 10
 TEMPORARY_SCHEMA_OID: Final = 10_004
@@ -109,14 +111,16 @@ async def open_catalog(
     builder.load_all(from_row(row) for row in rows)
     is_new = not rows
     version = builder.catalog.config_value("catalog_version")
-    if not is_new and version != CATALOG_VERSION:
+    if not is_new and version not in READABLE_VERSIONS:
         raise IncompatibleCatalogError(
             f"the catalog has version {version}, this Headwater understands {CATALOG_VERSION}"
         )
     if is_new:
         _create_defaults(builder)
+    builder.put(ConfigEntry("catalog_version", CATALOG_VERSION))
     _take_over(builder, parameters, log.upper)
-    batch = await _batch(builder.diffs(), blob, parameters)
+    upgrades = () if version == CATALOG_VERSION else tuple(_upgrades(rows))
+    batch = await _batch((*upgrades, *builder.diffs()), blob, parameters)
     ts = await log.commit(
         (TxnWrite(parameters.catalog_shard, batch),),
         register=(parameters.catalog_shard,) if is_new else (),
@@ -139,9 +143,17 @@ def consolidate(chunks: Iterable[UpdateChunk]) -> tuple[DurableRow, ...]:
     return tuple(decode_row(row) for row, count in counts.items() if count)
 
 
+def _upgrades(rows: Iterable[DurableRow]) -> Iterator[RowDiff]:
+    """What makes rows of an older version those that this one writes for the same objects."""
+    for row in rows:
+        current = to_row(from_row(row))
+        if current != row:
+            yield row, -1
+            yield current, 1
+
+
 def _create_defaults(builder: CatalogBuilder) -> None:
     """What a new environment has."""
-    builder.put(ConfigEntry("catalog_version", CATALOG_VERSION))
     builder.put(ConfigEntry("environment_id", f"headwater-local-{uuid.uuid4()}-0"))
     builder.put(
         Role(

@@ -278,10 +278,17 @@ class CatalogBuilder:
             owner=self.catalog.roles[record.owner].name,
             defaults=record.defaults,
             is_temporary=record.temporary_connection is not None,
+            cluster=self._cluster_name(record),
+            index_on=record.index_on,
+            index_key=record.index_key,
         )
 
+    def _cluster_name(self, record: ItemRecord) -> str | None:
+        return None if record.cluster_id is None else self.catalog.clusters[record.cluster_id].name
+
     def refresh(self, record: ItemRecord) -> None:
-        """Recompute what planners see of an item whose schema, database or owner was renamed."""
+        """Recompute what planners see of an item when its schema, database, owner or cluster got
+        another name."""
         entry = self.catalog.items[record.id]
         item = replace(self._view(record), constant=entry.item.constant)
         items = self.catalog.items.set(record.id, ItemEntry(record, item, self.revision))
@@ -299,7 +306,7 @@ def _load_order(value: CatalogObject) -> int:
             return 0
         case Database():
             return 1
-        case Schema():
+        case Schema() | Cluster():
             return 2
         case _:
             return 3

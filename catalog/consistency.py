@@ -1,10 +1,13 @@
 """Checks that a catalog's indexes and references agree with each other."""
 
 from collections.abc import Iterator
+from typing import Final
 
 from catalog.builder import CatalogBuilder
 from catalog.state import Catalog
 from sql.catalog_view import ItemKind
+
+_STORED_KINDS: Final = frozenset({ItemKind.TABLE, ItemKind.MATERIALIZED_VIEW})
 
 
 def find_inconsistencies(catalog: Catalog, connections: frozenset[int]) -> tuple[str, ...]:
@@ -42,9 +45,11 @@ def _dangling_references(catalog: Catalog) -> Iterator[str]:
         for used in record.depends_on:
             if used not in catalog.items:
                 yield f"item {item_id} depends on {used}, which does not exist"
-        is_stored = record.kind is ItemKind.TABLE and not record.is_system
+        is_stored = record.kind in _STORED_KINDS and not record.is_system
         if is_stored and item_id not in catalog.collections:
-            yield f"table {item_id} has no shard"
+            yield f"{record.kind} {item_id} has no shard"
+        if record.cluster_id is not None and record.cluster_id not in catalog.clusters:
+            yield f"item {item_id} is maintained by no cluster"
     for item_id in catalog.collections:
         if item_id not in catalog.items:
             yield f"the stored collection {item_id} belongs to no item"

@@ -1,8 +1,10 @@
 """CREATE: one function for each kind of object."""
 
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import Final
 
+from catalog.drops import dependents_of, detail_of
 from catalog.objects import Database, ItemRecord, Role, Schema, StoredCollection
 from catalog.operations import (
     CreateDatabase,
@@ -85,14 +87,14 @@ def create_role(transaction: Transaction, operation: CreateRole) -> OperationRes
 
 
 def create_table(transaction: Transaction, operation: CreateTable) -> OperationResult:
-    schema, connection = _place(transaction, operation.name, operation.temporary_connection)
+    schema, connection = place(transaction, operation.name, operation.temporary_connection)
     existing = transaction.found_in(schema, connection, operation.name.item)
     if existing is not None:
         if operation.if_not_exists:
             return OperationResult(existing, was_skipped=True)
         raise relation_exists(operation.name.item)
     transaction.check_dependencies(operation.depends_on)
-    record = _new_item(
+    record = new_item(
         transaction,
         schema,
         operation.name.item,
@@ -113,9 +115,10 @@ def create_table(transaction: Transaction, operation: CreateTable) -> OperationR
 
 
 def create_view(transaction: Transaction, operation: CreateView) -> OperationResult:
-    schema, connection = _place(transaction, operation.name, operation.temporary_connection)
+    schema, connection = place(transaction, operation.name, operation.temporary_connection)
     transaction.check_dependencies(operation.depends_on)
-    _refuse_temporary_dependencies(transaction, operation)
+    if operation.temporary_connection is None:
+        refuse_temporary_dependencies(transaction, operation.depends_on)
     existing = transaction.found_in(schema, connection, operation.name.item)
     if existing is not None:
         if operation.if_not_exists:
@@ -123,7 +126,7 @@ def create_view(transaction: Transaction, operation: CreateView) -> OperationRes
         if not operation.or_replace:
             raise relation_exists(operation.name.item)
         return _replace_view(transaction, existing, operation)
-    record = _new_item(
+    record = new_item(
         transaction,
         schema,
         operation.name.item,
@@ -162,15 +165,16 @@ def check_role_name(name: str) -> None:
         )
 
 
-def _place(
+def place(
     transaction: Transaction, name: QualifiedName, connection: int | None
 ) -> tuple[Schema, int | None]:
+    """Where a new item goes: the schema, and the connection whose temporary item it is."""
     if connection is not None:
         return transaction.temporary_schema(), connection
     return transaction.user_schema(name), None
 
 
-def _new_item(
+def new_item(
     transaction: Transaction,
     schema: Schema,
     name: str,
@@ -181,6 +185,7 @@ def _new_item(
     connection: int | None,
     depends_on: frozenset[GlobalId],
 ) -> ItemRecord:
+    """A record under a new id and oid."""
     prefix = "u" if connection is None else "t"
     return ItemRecord(
         id=GlobalId(f"{prefix}{transaction.builder.allocate('item')}"),
@@ -201,10 +206,9 @@ def _normal_defaults(defaults: tuple[str | None, ...]) -> tuple[str | None, ...]
     return defaults if any(default is not None for default in defaults) else ()
 
 
-def _refuse_temporary_dependencies(transaction: Transaction, operation: CreateView) -> None:
-    if operation.temporary_connection is not None:
-        return
-    for item_id in operation.depends_on:
+def refuse_temporary_dependencies(transaction: Transaction, ids: Iterable[GlobalId]) -> None:
+    """What outlives a connection cannot be defined on its temporary items."""
+    for item_id in ids:
         record = transaction.catalog.items[item_id].record
         if record.temporary_connection is not None:
             raise SqlError(
@@ -234,10 +238,27 @@ def _replace_view(
         depends_on=operation.depends_on,
     )
     if new != record:
+        _refuse_maintained_dependents(transaction, new)
         transaction.builder.put(new)
         transaction.builder.definition_changed()
         transaction.audit_item("alter", new)
     return OperationResult(item_id)
+
+
+def _refuse_maintained_dependents(transaction: Transaction, view: ItemRecord) -> None:
+    """What is maintained keeps the meaning it was created with."""
+    lines = [
+        f"{transaction.describe(record)} depends on {transaction.describe(used)}"
+        for record, used in dependents_of(transaction, (view,))
+        if record.cluster_id is not None
+    ]
+    if lines:
+        raise SqlError(
+            errors.DEPENDENT_OBJECTS_STILL_EXIST,
+            f"cannot replace {transaction.describe(view)} because what is maintained depends on it",
+            detail=detail_of(lines),
+            hint="Drop the materialized views and indexes first, and create them again.",
+        )
 
 
 def _everything_used_by(transaction: Transaction, ids: frozenset[GlobalId]) -> set[GlobalId]:

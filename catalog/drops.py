@@ -1,6 +1,6 @@
 """DROP: what goes along, what stands in the way, and what is left for the finalizer."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 from catalog.objects import Comment, ItemRecord, Schema, UnfinalizedShard
@@ -22,7 +22,7 @@ from catalog.transaction import (
 from core import errors
 from core.errors import SqlError
 from core.ids import GlobalId
-from sql.catalog_view import SchemaName
+from sql.catalog_view import ItemKind, SchemaName
 
 MAX_DETAIL_LINES: Final = 100
 OBJECT_IN_USE: Final = "55006"
@@ -41,14 +41,14 @@ def drop_items(transaction: Transaction, operation: DropItems) -> OperationResul
         roots.append(record)
     if not roots:
         return OperationResult(was_skipped=True)
-    dependents = _dependents(transaction, roots)
+    dependents = _in_the_way(dependents_of(transaction, roots))
     if dependents and not operation.cascade:
         subject = (
             f"cannot drop {transaction.describe(roots[0])} because other objects depend on it"
             if len(roots) == 1
             else "cannot drop desired object(s) because other objects depend on them"
         )
-        raise _dependency_error(
+        raise dependency_error(
             subject,
             [
                 f"{transaction.describe(record)} depends on {transaction.describe(used)}"
@@ -56,7 +56,7 @@ def drop_items(transaction: Transaction, operation: DropItems) -> OperationResul
             ],
         )
     cascaded = tuple(transaction.describe(record) for record, _ in dependents)
-    _remove_items(transaction, [*roots, *(record for record, _ in dependents)])
+    drop_with_dependents(transaction, roots)
     return OperationResult(roots[0].id, cascaded=cascaded)
 
 
@@ -90,7 +90,7 @@ def drop_databases(transaction: Transaction, operation: DropDatabases) -> Operat
             )
         for schema in schemas:
             _drop_schema(transaction, schema, transaction.catalog.schema_name(schema), cascade=True)
-        _remove_comments(transaction, "database", database.id)
+        remove_comments(transaction, "database", database.id)
         transaction.builder.remove(database)
         transaction.audit("drop", "database", id=database.id, name=name)
         dropped = database.id
@@ -118,7 +118,7 @@ def drop_roles(transaction: Transaction, operation: DropRoles) -> OperationResul
                 f'role "{name}" cannot be dropped because some objects depend on it',
                 detail=detail_of([f"owner of {thing}" for thing in owned]),
             )
-        _remove_comments(transaction, "role", role.id)
+        remove_comments(transaction, "role", role.id)
         transaction.builder.remove(role)
         transaction.audit("drop", "role", id=role.id, name=name)
         dropped = role.id
@@ -142,14 +142,14 @@ def _drop_schema(
     refuse_system(schema.name, schema.database_id is None)
     items = _items_of(transaction, schema)
     if items and not cascade:
-        raise _dependency_error(
+        raise dependency_error(
             f"cannot drop schema {schema.name} because other objects depend on it",
             [f"{transaction.describe(r)} depends on schema {schema.name}" for r in items],
         )
-    outside = [record for record, _ in _dependents(transaction, items)]
+    outside = [record for record, _ in _in_the_way(dependents_of(transaction, items))]
     described = [transaction.describe(record) for record in (*items, *outside)]
-    _remove_items(transaction, [*items, *outside])
-    _remove_comments(transaction, "schema", schema.id)
+    drop_with_dependents(transaction, items)
+    remove_comments(transaction, "schema", schema.id)
     transaction.builder.remove(schema)
     transaction.audit(
         "drop", "schema", id=schema.id, database=name.database or "", name=schema.name
@@ -165,7 +165,7 @@ def _items_of(transaction: Transaction, schema: Schema) -> list[ItemRecord]:
     return sorted(records, key=lambda record: record.oid)
 
 
-def _dependents(
+def dependents_of(
     transaction: Transaction, roots: Iterable[ItemRecord]
 ) -> list[tuple[ItemRecord, ItemRecord]]:
     """Everything outside `roots` that depends on one of them, directly or not, nearest first,
@@ -187,6 +187,19 @@ def _dependents(
     return found
 
 
+def _in_the_way(
+    dependents: list[tuple[ItemRecord, ItemRecord]],
+) -> list[tuple[ItemRecord, ItemRecord]]:
+    """Dependents that a DROP must name or cascade to; indexes just go with what they are on."""
+    return [pair for pair in dependents if pair[0].kind is not ItemKind.INDEX]
+
+
+def drop_with_dependents(transaction: Transaction, roots: Sequence[ItemRecord]) -> None:
+    """Remove items and everything that depends on them."""
+    dependents = dependents_of(transaction, roots)
+    _remove_items(transaction, [*roots, *(record for record, _ in dependents)])
+
+
 def _remove_items(transaction: Transaction, records: Iterable[ItemRecord]) -> None:
     """Remove items, dependents before what they depend on does not matter: all of them go."""
     for record in records:
@@ -195,11 +208,12 @@ def _remove_items(transaction: Transaction, records: Iterable[ItemRecord]) -> No
         if collection is not None:
             transaction.builder.remove(collection)
             transaction.builder.put(UnfinalizedShard(collection.shard))
-        _remove_comments(transaction, str(record.kind), record.id)
+        remove_comments(transaction, str(record.kind), record.id)
         transaction.builder.remove(record)
 
 
-def _remove_comments(transaction: Transaction, object_type: str, object_id: str) -> None:
+def remove_comments(transaction: Transaction, object_type: str, object_id: str) -> None:
+    """Remove the comments on an object and on its columns."""
     catalog = transaction.catalog
     item = catalog.items.get(GlobalId(object_id))
     columns = range(1, len(item.record.desc.columns) + 1) if item is not None else ()
@@ -214,6 +228,7 @@ def _owned_by(transaction: Transaction, role_id: str) -> list[str]:
     return [
         *(f"database {d.name}" for d in catalog.databases.values() if d.owner == role_id),
         *(f"schema {s.name}" for s in catalog.schemas.values() if s.owner == role_id),
+        *(f"cluster {c.name}" for c in catalog.clusters.values() if c.owner == role_id),
         *(
             transaction.describe(entry.record)
             for entry in catalog.items.values()
@@ -222,7 +237,8 @@ def _owned_by(transaction: Transaction, role_id: str) -> list[str]:
     ]
 
 
-def _dependency_error(message: str, lines: list[str]) -> SqlError:
+def dependency_error(message: str, lines: list[str]) -> SqlError:
+    """2BP01: what would have to go along."""
     return SqlError(
         errors.DEPENDENT_OBJECTS_STILL_EXIST, message, detail=detail_of(lines), hint=CASCADE_HINT
     )

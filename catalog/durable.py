@@ -18,12 +18,15 @@ Absent references are JSON null. `owner` is a role id. Fields by kind:
 | `schema` | `id` | `name`, `oid`, `owner`, `database_id` (null: a system schema) |
 | `role` | `id` | `name`, `oid`, `superuser`, `inherit`, `create_role`, `create_db`, \
 `login` (bools) |
-| `cluster` | `id` | `name`, `owner` |
-| `cluster_replica` | `id` | `name`, `cluster_id`, `owner` |
+| `cluster` | `id` | `name`, `owner`, `managed` (bool), `size` (text), `replication_factor` (int); \
+the last two are null for unmanaged clusters |
+| `cluster_replica` | `id` | `name`, `cluster_id`, `owner`, `size` (text) |
 | `item` | `id` | `oid`, `schema_id`, `name`, `type` (an `ItemKind`: `table`, `view`, …), `owner`, \
 `create_sql`, `columns` (array of `name`, `type_oid`, `type_modifier`, `nullable`, `default` (SQL \
 text or null)), `depends_on` (array of item ids), `temporary_connection` (int or null), \
-`created_at` (microseconds since the Unix epoch; 0 for built-in items) |
+`created_at` (microseconds since the Unix epoch; 0 for built-in items); only where they apply: \
+`cluster_id` (the cluster that maintains it), `index_on` (an item id), `index_key` (array of \
+column positions from 1, or SQL texts of expressions), `retain_history_us` (int) |
 | `storage_collection` | `id` (an item's) | `shard`, `as_of` (timestamp) |
 | `system_parameter` | `name` | `value` (text) |
 | `comment` | `object_type`, `object_id`, `column` (position from 1, or null) | `comment` |
@@ -59,6 +62,7 @@ from catalog.objects import (
     SystemParameter,
     UnfinalizedShard,
 )
+from catalog.replica_sizes import DEFAULT_SIZE
 from core.ids import GlobalId, ShardId, Timestamp
 from core.rows import RowCodec
 from core.sql_types import JSONB, TEXT, Column, RelationDesc, SqlType
@@ -142,10 +146,10 @@ def _to_json(value: CatalogObject) -> tuple[str, JsonObject, JsonObject]:
             return "schema", {"id": id}, fields
         case Role():
             return "role", {"id": value.id}, _role_fields(value)
-        case Cluster(id=id, name=name, owner=owner):
-            return "cluster", {"id": id}, {"name": name, "owner": owner}
-        case ClusterReplica(id=id, name=name, cluster_id=cluster_id, owner=owner):
-            fields = {"name": name, "cluster_id": cluster_id, "owner": owner}
+        case Cluster():
+            return "cluster", {"id": value.id}, _cluster_fields(value)
+        case ClusterReplica(id=id, name=name, cluster_id=cluster_id, owner=owner, size=size):
+            fields = {"name": name, "cluster_id": cluster_id, "owner": owner, "size": size}
             return "cluster_replica", {"id": id}, fields
         case Comment(object_type=object_type, object_id=object_id, column=column, text=text):
             key = {"object_type": object_type, "object_id": object_id, "column": column}
@@ -168,8 +172,24 @@ def _to_json(value: CatalogObject) -> tuple[str, JsonObject, JsonObject]:
             assert_never(value)
 
 
+def _cluster_fields(cluster: Cluster) -> JsonObject:
+    return {
+        "name": cluster.name,
+        "owner": cluster.owner,
+        "managed": cluster.is_managed,
+        "size": cluster.size,
+        "replication_factor": cluster.replication_factor,
+    }
+
+
 def _item_fields(item: ItemRecord) -> JsonObject:
     defaults = item.defaults or (None,) * len(item.desc.columns)
+    maintained = {
+        "cluster_id": item.cluster_id,
+        "index_on": item.index_on,
+        "index_key": list(item.index_key) or None,
+        "retain_history_us": item.retain_history_us,
+    }
     return {
         "oid": item.oid,
         "schema_id": item.schema_id,
@@ -190,6 +210,7 @@ def _item_fields(item: ItemRecord) -> JsonObject:
         "depends_on": sorted(item.depends_on),
         "temporary_connection": item.temporary_connection,
         "created_at": item.created_at,
+        **{name: field for name, field in maintained.items() if field is not None},
     }
 
 
@@ -237,7 +258,29 @@ def _item(key: JsonObject, value: JsonObject) -> ItemRecord:
         depends_on=frozenset(GlobalId(used) for used in value["depends_on"]),
         temporary_connection=value["temporary_connection"],
         created_at=Timestamp(value["created_at"]),
+        cluster_id=value.get("cluster_id"),
+        index_on=value.get("index_on"),
+        index_key=tuple(value.get("index_key", ())),
+        retain_history_us=value.get("retain_history_us"),
     )
+
+
+def _cluster(key: JsonObject, value: JsonObject) -> Cluster:
+    if "managed" not in value:  # of a version that had no options for clusters
+        return Cluster(key["id"], value["name"], value["owner"])
+    return Cluster(
+        id=key["id"],
+        name=value["name"],
+        owner=value["owner"],
+        is_managed=value["managed"],
+        size=value["size"],
+        replication_factor=value["replication_factor"],
+    )
+
+
+def _replica(key: JsonObject, value: JsonObject) -> ClusterReplica:
+    size = value.get("size", DEFAULT_SIZE)
+    return ClusterReplica(key["id"], value["name"], value["cluster_id"], value["owner"], size)
 
 
 def _role(key: JsonObject, value: JsonObject) -> Role:
@@ -274,10 +317,8 @@ _DECODERS: Final[dict[str, Callable[[JsonObject, JsonObject], CatalogObject]]] =
         key["id"], value["name"], value["oid"], value["owner"], value["database_id"]
     ),
     "role": _role,
-    "cluster": lambda key, value: Cluster(key["id"], value["name"], value["owner"]),
-    "cluster_replica": lambda key, value: ClusterReplica(
-        key["id"], value["name"], value["cluster_id"], value["owner"]
-    ),
+    "cluster": _cluster,
+    "cluster_replica": _replica,
     "comment": lambda key, value: Comment(
         key["object_type"], key["object_id"], key["column"], value["comment"]
     ),

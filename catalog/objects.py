@@ -7,6 +7,7 @@ normalised texts that quote the name).
 from dataclasses import dataclass
 from typing import assert_never
 
+from catalog.replica_sizes import DEFAULT_SIZE
 from core.ids import MIN_TIMESTAMP, GlobalId, ShardId, Timestamp
 from core.sql_types import RelationDesc
 from sql.catalog_view import ItemKind
@@ -45,9 +46,19 @@ class Role:
 
 @dataclass(frozen=True, slots=True)
 class Cluster:
+    """A managed cluster has a size and a number of replicas, which are made to fit; the replicas of
+    an unmanaged one (`size` and `replication_factor` None) are created and dropped one by one."""
+
     id: str
     name: str
     owner: str
+    is_managed: bool = True
+    size: str | None = DEFAULT_SIZE
+    replication_factor: int | None = 1
+
+    @property
+    def is_system(self) -> bool:
+        return self.id.startswith("s")
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,11 +67,17 @@ class ClusterReplica:
     name: str
     cluster_id: str
     owner: str
+    size: str = DEFAULT_SIZE
 
 
 @dataclass(frozen=True, slots=True)
 class ItemRecord:
-    """An item as it is stored; `defaults` are SQL texts by column, () for what has none."""
+    """An item as it is stored; `defaults` are SQL texts by column, () for what has none.
+
+    `cluster_id` is the cluster that maintains it, `index_on` what an index is on and `index_key`
+    its key there: positions of columns from 1, or SQL texts of expressions. `retain_history_us`
+    None is the default of the system.
+    """
 
     id: GlobalId
     oid: int
@@ -74,6 +91,10 @@ class ItemRecord:
     depends_on: frozenset[GlobalId] = frozenset()
     temporary_connection: int | None = None
     created_at: Timestamp = MIN_TIMESTAMP
+    cluster_id: str | None = None
+    index_on: GlobalId | None = None
+    index_key: tuple[int | str, ...] = ()
+    retain_history_us: int | None = None
 
     @property
     def is_system(self) -> bool:

@@ -97,6 +97,115 @@ class CreateView:
 
 
 @dataclass(frozen=True, slots=True)
+class CreateMaterializedView:
+    """42P07; 42P01 when something that it names is gone; 42704 for an unknown cluster.
+
+    `shard` is a new one, which the sink writes: it is none of the txns shard's. `or_replace` drops
+    what has the name first (2BP01 when something depends on it, 42809 when it is something else).
+    """
+
+    name: QualifiedName
+    desc: RelationDesc
+    create_sql: str
+    depends_on: frozenset[GlobalId]
+    owner: str
+    cluster: str
+    shard: ShardId
+    or_replace: bool = False
+    if_not_exists: bool = False
+    retain_history_us: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CreateIndex:
+    """42P07, unless `is_name_made`: then the first number that makes the name a new one is
+    appended. `key` are positions of columns of `on` from 1, or SQL texts of expressions; `desc`
+    are the key's columns. The index has the schema of what it is on."""
+
+    name: str
+    on: GlobalId
+    key: tuple[int | str, ...]
+    desc: RelationDesc
+    create_sql: str
+    owner: str
+    cluster: str
+    is_name_made: bool = False
+    if_not_exists: bool = False
+    retain_history_us: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SetRetainHistory:
+    """How long the past of a materialized view or an index can be read; `text` is the interval as
+    the definition shows it. Both None: the default."""
+
+    id: GlobalId
+    retain_history_us: int | None
+    text: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class CreateCluster:
+    """42710. `size` and `replication_factor` are a managed cluster's (None: the defaults),
+    `replicas` (name, size) an unmanaged one's. 22023 for an unknown size."""
+
+    name: str
+    owner: str
+    is_managed: bool = True
+    size: str | None = None
+    replication_factor: int | None = None
+    replicas: tuple[tuple[str, str], ...] = ()
+    if_not_exists: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class AlterCluster:
+    """What is None stays. A managed cluster's replicas are made to fit; a cluster that becomes
+    managed keeps those that do. 42704."""
+
+    name: str
+    is_managed: bool | None = None
+    size: str | None = None
+    replication_factor: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RenameCluster:
+    """42710, 42704. Definitions that name the cluster are rewritten."""
+
+    name: str
+    new_name: str
+
+
+@dataclass(frozen=True, slots=True)
+class CreateReplica:
+    """A replica of an unmanaged cluster: 55000 for a managed one; 42710, 42704."""
+
+    cluster: str
+    name: str
+    size: str
+    owner: str
+    if_not_exists: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class DropReplicas:
+    """(cluster, name) each, of unmanaged clusters: 55000 for managed ones; 42704."""
+
+    replicas: tuple[tuple[str, str], ...]
+    if_exists: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class DropClusters:
+    """2BP01 when something is maintained there and not `cascade`; 42704 when gone."""
+
+    names: tuple[str, ...]
+    cascade: bool = False
+    if_exists: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class DropItems:
     """Drop items, and with `cascade` their dependents, else 2BP01.
 
@@ -209,6 +318,15 @@ Operation = (
     | CreateRole
     | CreateTable
     | CreateView
+    | CreateMaterializedView
+    | CreateIndex
+    | SetRetainHistory
+    | CreateCluster
+    | AlterCluster
+    | RenameCluster
+    | CreateReplica
+    | DropReplicas
+    | DropClusters
     | DropItems
     | DropSchemas
     | DropDatabases

@@ -13,6 +13,7 @@ import msgspec
 
 from sql.keywords import COLUMN_NAMES, NOT_COLUMN
 from sql.lexer import Token, tokenize
+from sql.maintained_syntax import CreateIndex
 from sql.parse import parse_statements
 from sql.syntax import ColumnName, Star, SyntaxNode, TableReference
 
@@ -66,6 +67,9 @@ def _edit(
             is_table_command = tokens[starts[pos] - 1].value == "table"  # TABLE t takes no alias
             keep = alias is None and renames[name][-1] != name[-1] and not is_table_command
             return pos, end, f"{new} AS {_quote(name[-1])}" if keep else new
+        case CreateIndex(relation=name, relation_pos=pos) if name in renames:
+            _, end = _name_at(tokens, starts[pos])
+            return pos, end, quote_name(renames[name])
         case ColumnName(parts=(*qualifier, _), pos=pos) | Star(qualifier=qualifier, pos=pos):
             qualified = tuple(qualifier)
             if len(qualified) > 1 and any(old[-len(qualified) :] == qualified for old in renames):
@@ -75,9 +79,9 @@ def _edit(
 
 
 def _own_name(tokens: list[Token]) -> int | None:
-    """Where the name of the created relation starts: after TABLE or VIEW [IF NOT EXISTS]."""
+    """Where the name of what is created starts: after TABLE, VIEW or INDEX [IF NOT EXISTS]."""
     for index, token in enumerate(tokens):
-        if token.kind == "w" and token.value in ("table", "view"):
+        if token.kind == "w" and token.value in ("table", "view", "index"):
             following = [t.value for t in tokens[index + 1 : index + 4]]
             return index + 4 if following == ["if", "not", "exists"] else index + 1
         if token.kind == "w" and token.value == "as":

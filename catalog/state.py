@@ -200,7 +200,9 @@ class ConnectionCatalog:
         return tuple(cluster.name for cluster in self.catalog.clusters.values())
 
     def indexes(self, on: GlobalId, cluster: str) -> tuple[CatalogItem, ...]:
-        return ()
+        items = (self.catalog.items[id].item for id in self.catalog.dependents.get(on, frozenset()))
+        found = (item for item in items if item.index_on == on and item.cluster == cluster)
+        return tuple(sorted(found, key=lambda item: item.oid))
 
     def dependents(self, id: GlobalId) -> tuple[GlobalId, ...]:
         return tuple(self.catalog.dependents.get(id, frozenset()))

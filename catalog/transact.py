@@ -11,6 +11,14 @@ from dataclasses import dataclass
 from typing import Final, assert_never
 
 from catalog.builder import CatalogBuilder
+from catalog.clusters import (
+    alter_cluster,
+    create_cluster,
+    create_replica,
+    drop_clusters,
+    drop_replicas,
+    rename_cluster,
+)
 from catalog.creations import (
     create_database,
     create_role,
@@ -26,8 +34,11 @@ from catalog.drops import (
     drop_temporary_items,
 )
 from catalog.durable import RowDiff
+from catalog.maintained import create_index, create_materialized_view, set_retain_history
 from catalog.objects import (
     CatalogObject,
+    Cluster,
+    ClusterReplica,
     Comment,
     Database,
     ItemRecord,
@@ -38,20 +49,28 @@ from catalog.objects import (
     UnfinalizedShard,
 )
 from catalog.operations import (
+    AlterCluster,
     CatalogChangedError,
+    CreateCluster,
     CreateDatabase,
+    CreateIndex,
+    CreateMaterializedView,
+    CreateReplica,
     CreateRole,
     CreateSchema,
     CreateTable,
     CreateView,
+    DropClusters,
     DropDatabases,
     DropItems,
+    DropReplicas,
     DropRoles,
     DropSchemas,
     DropTemporaryItems,
     ForgetFinalizedShards,
     Operation,
     OperationResult,
+    RenameCluster,
     RenameColumn,
     RenameDatabase,
     RenameItem,
@@ -59,6 +78,7 @@ from catalog.operations import (
     RenameSchema,
     ResetSystemParameters,
     SetComment,
+    SetRetainHistory,
     SetSystemParameter,
     TransactionContext,
 )
@@ -67,12 +87,15 @@ from catalog.state import Catalog
 from catalog.transaction import Transaction
 from core.ids import GlobalId, ShardId
 from persist.batches import Batch
+from sql.catalog_view import ItemKind
 
 # What has comments, items aside.
 _COMMENTED: Final[dict[str, type[CatalogObject]]] = {
     "database": Database,
     "schema": Schema,
     "role": Role,
+    "cluster": Cluster,
+    "cluster-replica": ClusterReplica,
 }
 
 
@@ -88,7 +111,8 @@ class InitialContents:
 @dataclass(frozen=True, slots=True)
 class AppliedTransaction:
     """What a transaction does: the catalog after it (its `ts` is the caller's to set, from the
-    commit), the rows to write, which shards appear and disappear, and which items they are of."""
+    commit), the rows to write, which data shards of the txns shard appear and disappear (what
+    others write are none), and which items stored collections changed of."""
 
     catalog: Catalog
     diffs: tuple[RowDiff, ...]
@@ -117,14 +141,15 @@ def apply_operations(
     changed = [
         value for pair in builder.changed() for value in pair if isinstance(value, StoredCollection)
     ]
-    appeared = {c.shard: c for c in changed if after.get(c.id) == c and before.get(c.id) != c}
-    gone = {c.shard for c in changed if before.get(c.id) == c and after.get(c.id) != c}
+    tables = [c for c in changed if _is_table(catalog, c.id) or _is_table(builder.catalog, c.id)]
+    appeared = [c.shard for c in tables if after.get(c.id) == c and before.get(c.id) != c]
+    gone = [c.shard for c in tables if before.get(c.id) == c and after.get(c.id) != c]
     return AppliedTransaction(
         catalog=builder.finish(),
         diffs=builder.diffs(),
         results=results,
-        register=tuple(appeared),
-        forget=tuple(gone),
+        register=tuple(dict.fromkeys(appeared)),
+        forget=tuple(dict.fromkeys(gone)),
         contents=tuple(
             InitialContents(item_id, after[item_id].shard, batch)
             for item_id, batch in transaction.contents.items()
@@ -132,6 +157,11 @@ def apply_operations(
         ),
         changed_ids=frozenset(collection.id for collection in changed),
     )
+
+
+def _is_table(catalog: Catalog, id: GlobalId) -> bool:
+    entry = catalog.items.get(id)
+    return entry is not None and entry.record.kind is ItemKind.TABLE
 
 
 def _apply(transaction: Transaction, operation: Operation) -> OperationResult:
@@ -146,6 +176,24 @@ def _apply(transaction: Transaction, operation: Operation) -> OperationResult:
             return create_database(transaction, operation)
         case CreateRole():
             return create_role(transaction, operation)
+        case CreateMaterializedView():
+            return create_materialized_view(transaction, operation)
+        case CreateIndex():
+            return create_index(transaction, operation)
+        case SetRetainHistory():
+            return set_retain_history(transaction, operation)
+        case CreateCluster():
+            return create_cluster(transaction, operation)
+        case AlterCluster():
+            return alter_cluster(transaction, operation)
+        case RenameCluster():
+            return rename_cluster(transaction, operation)
+        case CreateReplica():
+            return create_replica(transaction, operation)
+        case DropReplicas():
+            return drop_replicas(transaction, operation)
+        case DropClusters():
+            return drop_clusters(transaction, operation)
         case DropItems():
             return drop_items(transaction, operation)
         case DropSchemas():

@@ -3,18 +3,19 @@
 from typing import Final
 
 from sql import syntax as ast
-from sql.session_parser import SessionParser
+from sql.maintained_parser import MaintainedParser
 
 _DROP_KINDS: Final = (
     "table view schema database role user group cluster index source sink type sequence function "
     "extension secret connection"
 ).split()
+_WITH_OPTIONS: Final = frozenset({"materialized view", "index", "cluster"})
 _ROLE_FLAGS: Final = frozenset(
     "superuser createdb createrole createcluster inherit login replication bypassrls".split()
 )
 
 
-class DefinitionParser(SessionParser):
+class DefinitionParser(MaintainedParser):
     """Data definition."""
 
     # CREATE
@@ -33,18 +34,21 @@ class DefinitionParser(SessionParser):
                 return self._create_table(temporary)
             case "view":
                 self.advance()
-                return self._create_view(temporary, or_replace, False, False)
+                return self._create_view(temporary, or_replace, False)
             case "recursive":
                 self.advance()
                 self.expect_word("view")
-                return self._create_view(temporary, or_replace, False, True)
+                return self._create_view(temporary, or_replace, True)
             case "materialized":
                 self.advance()
                 self.expect_word("view")
-                return self._create_view(temporary, or_replace, True, False)
+                return self.create_materialized_view(or_replace)
+            case "cluster":
+                self.advance()
+                return self.create_cluster()
             case "database":
                 self.advance()
-                exists = self._if_not_exists()
+                exists = self.if_not_exists()
                 return self._ignoring_rest(ast.CreateDatabase(self.name(), exists, start))
             case "schema":
                 self.advance()
@@ -53,14 +57,8 @@ class DefinitionParser(SessionParser):
                 self.advance()
                 return self._create_role(word, start)
             case "index" | "unique" | "default":
-                return self._create_index()
+                return self.create_index()
         return self.unsupported("CREATE")
-
-    def _if_not_exists(self) -> bool:
-        return self.accept_words("if", "not", "exists")
-
-    def _if_exists(self) -> bool:
-        return self.accept_words("if", "exists")
 
     def _ignoring_rest(self, statement: ast.Statement) -> ast.Statement:
         """Steps over options that make no difference here (`WITH ENCODING …`)."""
@@ -75,8 +73,8 @@ class DefinitionParser(SessionParser):
         return self.refused(f"{verb} {self.token.value.upper()}")
 
     def _create_table(self, temporary: bool) -> ast.Statement:
-        exists = self._if_not_exists()
-        name, start = self._positioned_name()
+        exists = self.if_not_exists()
+        name, start = self.positioned_name()
         columns: list[ast.ColumnDefinition] = []
         constraints: list[str] = []
         names: tuple[str, ...] = ()
@@ -253,28 +251,17 @@ class DefinitionParser(SessionParser):
             else:
                 self.advance()
 
-    def _create_view(
-        self, temporary: bool, or_replace: bool, materialized: bool, recursive: bool
-    ) -> ast.Statement:
-        exists = self._if_not_exists()
-        name, start = self._positioned_name()
+    def _create_view(self, temporary: bool, or_replace: bool, recursive: bool) -> ast.Statement:
+        exists = self.if_not_exists()
+        name, start = self.positioned_name()
         columns = self.name_list() if self.at("(") else ()
-        if materialized:
-            if self.accept_words("in", "cluster"):
-                self.name()
-            if self.at_word("with"):
-                self.advance()
-                self._skip_parentheses()
         self.expect_word("as")
         at = self.token.start
         query = self.query()
         query_sql = self.slice_from(at)
         if self.accept_word("with"):
-            if self.accept_word("no"):
-                self.expect_word("data")
-            elif not self.accept_word("data"):
-                self.accept_word("local", "cascaded")
-                self.expect_words("check", "option")
+            self.accept_word("local", "cascaded")
+            self.expect_words("check", "option")
         return ast.CreateView(
             name,
             columns,
@@ -284,13 +271,12 @@ class DefinitionParser(SessionParser):
             temporary,
             or_replace,
             exists,
-            materialized,
             recursive,
             start,
         )
 
     def _create_schema(self, start: int) -> ast.Statement:
-        exists = self._if_not_exists()
+        exists = self.if_not_exists()
         if self.accept_word("authorization"):
             return ast.CreateSchema((self.name(),), exists, start)
         name = self.qualified_name()
@@ -299,7 +285,7 @@ class DefinitionParser(SessionParser):
         return ast.CreateSchema(name, exists, start)
 
     def _create_role(self, word: str, start: int) -> ast.Statement:
-        self._if_not_exists()
+        self.if_not_exists()
         name = self.name()
         options: list[tuple[str, bool | int | str | None]] = []
         if word == "user":
@@ -338,25 +324,6 @@ class DefinitionParser(SessionParser):
         while self.accept(","):
             self.name()
 
-    def _create_index(self) -> ast.Statement:
-        self.accept_word("default", "unique")
-        if not self.at_word("index"):
-            return self.unsupported("CREATE")
-        self.advance()
-        self.accept_word("concurrently")
-        self._if_not_exists()
-        if not self.at_word("on", "in"):
-            self.qualified_name()
-        if self.accept_words("in", "cluster"):
-            self.name()
-        self.expect_word("on")
-        self.accept_word("only")
-        at = self.token.start
-        relation = self.qualified_name()
-        self.skip_statement()
-        notice = "no index is built: reads of this relation scan it"
-        return ast.Tolerated("CREATE INDEX", ((relation, at),), notice)
-
     # DROP
 
     def drop_statement(self) -> ast.Statement:
@@ -374,20 +341,16 @@ class DefinitionParser(SessionParser):
         if kind in ("user", "group"):
             kind = "role"
         self.accept_word("concurrently")
-        exists = self._if_exists()
-        names = [self._positioned_name()]
+        exists = self.if_exists()
+        names = [self.positioned_name()]
         while self.accept(","):
-            names.append(self._positioned_name())
+            names.append(self.positioned_name())
         if kind in ("function", "type") and self.at("("):
             self._skip_parentheses()
         cascade = self.accept_word("cascade", "restrict") == "cascade"
         if kind == "database" and self.accept_word("with"):
             self._skip_parentheses()
         return ast.Drop(kind, tuple(names), exists, cascade)
-
-    def _positioned_name(self) -> tuple[ast.Name, int]:
-        start = self.token.start
-        return self.qualified_name(), start
 
     # ALTER
 
@@ -408,7 +371,7 @@ class DefinitionParser(SessionParser):
             )  # fmt: skip
         if kind in ("user", "group"):
             kind = "role"
-        exists = self._if_exists()
+        exists = self.if_exists()
         self.accept_word("only")
         name = self.qualified_name()
         if self.accept_word("rename"):
@@ -418,6 +381,10 @@ class DefinitionParser(SessionParser):
             column = self.name()
             self.expect_word("to")
             return ast.AlterRename(kind, name, exists, column, self.name(), start)
+        if kind in _WITH_OPTIONS:
+            options = self.alter_options(kind, name, exists, start)
+            if options is not None:
+                return options
         action = self.token.value
         at_second = self.peek().value
         self.skip_statement()
@@ -449,9 +416,9 @@ class DefinitionParser(SessionParser):
             case "lock":
                 self.accept_word("table")
                 self.accept_word("only")
-                names = [self._positioned_name()]
+                names = [self.positioned_name()]
                 while self.accept(","):
-                    names.append(self._positioned_name())
+                    names.append(self.positioned_name())
                 self.skip_statement()
                 return ast.Tolerated("LOCK TABLE", tuple(names))
             case "listen" | "unlisten" | "notify" | "checkpoint" | "cluster" | "reindex" | "load":
@@ -467,7 +434,13 @@ class DefinitionParser(SessionParser):
 
     def _comment(self) -> ast.Statement:
         self.expect_word("on")
-        kind = self.accept_word("table", "view", "column", "schema", "database", "role")
+        kind = self.accept_word(
+            "table", "view", "column", "schema", "database", "role", "index", "cluster"
+        )
+        if self.accept_words("materialized", "view"):
+            kind = "materialized view"
+        elif kind == "cluster" and self.accept_word("replica"):
+            kind = "cluster replica"
         if kind is None:  # a kind of object that does not exist here, or has no comments
             self.skip_statement()
             return ast.Tolerated("COMMENT")

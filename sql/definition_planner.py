@@ -271,8 +271,6 @@ def _create_view(
     statement: ast.Statement, parsed: ParsedStatement, context: StatementContext
 ) -> PlannedStatement:
     assert isinstance(statement, ast.CreateView)
-    if statement.materialized:
-        raise SqlError(FEATURE_NOT_SUPPORTED, "materialized views are not supported")
     if statement.recursive:
         raise SqlError(FEATURE_NOT_SUPPORTED, "recursive views are not supported")
     _no_parameters(parsed)

@@ -19,6 +19,14 @@ from core.errors import PROGRAM_LIMIT_EXCEEDED, SqlError
 from sql import limits
 from sql import syntax as ast
 from sql.lexer import tokenize
+from sql.maintained_syntax import (
+    AlterOptions,
+    CreateCluster,
+    CreateIndex,
+    CreateMaterializedView,
+    CreateReplica,
+    RefreshMaterializedView,
+)
 from sql.statement_parser import StatementParser
 from sql.syntax import Statement
 
@@ -99,6 +107,11 @@ _CLASSES: Final[dict[type[ast.Statement], tuple[StatementKind, str]]] = {
     ast.Subscribe: (StatementKind.QUERY, "SUBSCRIBE"),
     ast.CreateTable: (StatementKind.DDL, "CREATE TABLE"),
     ast.CreateView: (StatementKind.DDL, "CREATE VIEW"),
+    CreateMaterializedView: (StatementKind.DDL, "CREATE MATERIALIZED VIEW"),
+    RefreshMaterializedView: (StatementKind.TOLERATED, "REFRESH MATERIALIZED VIEW"),
+    CreateIndex: (StatementKind.DDL, "CREATE INDEX"),
+    CreateCluster: (StatementKind.DDL, "CREATE CLUSTER"),
+    CreateReplica: (StatementKind.DDL, "CREATE CLUSTER REPLICA"),
     ast.CreateDatabase: (StatementKind.DDL, "CREATE DATABASE"),
     ast.CreateSchema: (StatementKind.DDL, "CREATE SCHEMA"),
     ast.CreateRole: (StatementKind.DDL, "CREATE ROLE"),
@@ -134,7 +147,7 @@ def classify(statement: ast.Statement) -> tuple[StatementKind, str]:
             return StatementKind.CURSOR, "CLOSE CURSOR" if name else "CLOSE CURSOR ALL"
         case ast.Drop(kind=kind):
             return StatementKind.DDL, f"DROP {kind.upper()}"
-        case ast.AlterRename(kind=kind) | ast.AlterTolerated(kind=kind):
+        case ast.AlterRename(kind=kind) | ast.AlterTolerated(kind=kind) | AlterOptions(kind=kind):
             return StatementKind.DDL, f"ALTER {kind.upper()}"
         case ast.Comment():
             return StatementKind.DDL, "COMMENT"

@@ -19,6 +19,7 @@ from sql.catalog_view import CatalogItem, CatalogView, ItemKind
 from sql.expression_base import OutputColumn, PlannedQuery
 from sql.hir import Hir, types_of
 from sql.lexer import tokenize
+from sql.maintained_syntax import CreateMaterializedView
 from sql.planner_base import PlannerBase
 from sql.scope import Scope
 from sql.statement_parser import StatementParser
@@ -106,11 +107,15 @@ class ViewPlanner(PlannerBase):
 
 @lru_cache(maxsize=_CACHE_SIZE)
 def view_query(create_sql: str) -> ast.Query:
-    """The query in a view's definition: a CREATE VIEW statement or a bare query."""
+    """The query in a definition: of a view, of a materialized view, or a bare query."""
     parser = StatementParser(create_sql, tokenize(create_sql))
     statement = parser.statement()
     match statement:
-        case ast.CreateView(query=query) | ast.QueryStatement(query=query):
+        case (
+            ast.CreateView(query=query)
+            | CreateMaterializedView(query=query)
+            | ast.QueryStatement(query=query)
+        ):
             return query
     raise SqlError(FEATURE_NOT_SUPPORTED, "this item has no query")
 
