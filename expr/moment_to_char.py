@@ -4,16 +4,13 @@ from typing import Final, NamedTuple
 
 from core.errors import INVALID_DATETIME_FORMAT, SqlError
 from expr.calendar_days import (
-    EPOCH_JULIAN_DAY,
     MICROSECONDS_PER_DAY,
     MICROSECONDS_PER_SECOND,
     date_of,
-    day_number,
     day_of_year,
-    iso_week_start,
-    iso_year_and_week,
     weekday,
 )
+from expr.moment_calendar import days_of_interval, divide, iso_date, julian_day, week_of
 from expr.moment_templates import Part, PartKind, parse_template
 
 MONTH_NAMES: Final = (
@@ -59,12 +56,12 @@ def moment_of_timestamp(local: int, offset: int = 0, zone: str = "") -> Moment:
 
 def moment_of_interval(months: int, days: int, microseconds: int) -> Moment:
     """The fields of a finite interval."""
-    year, month = _divide(months, 12)
-    seconds, microsecond = _divide(microseconds, MICROSECONDS_PER_SECOND)
-    minutes, second = _divide(seconds, 60)
-    hour, minute = _divide(minutes, 60)
+    year, month = divide(months, 12)
+    seconds, microsecond = divide(microseconds, MICROSECONDS_PER_SECOND)
+    minutes, second = divide(seconds, 60)
+    hour, minute = divide(minutes, 60)
     clock = (hour, minute, second, microsecond)
-    return Moment(year, month, days, *clock, months * 30 + days, None)
+    return Moment(year, month, days, *clock, days_of_interval(months, days), None)
 
 
 def format_moment(moment: Moment, template: str) -> str:
@@ -73,12 +70,6 @@ def format_moment(moment: Moment, template: str) -> str:
         _keyword(moment, part) if part.kind is PartKind.KEYWORD else part.text
         for part in parse_template(template)
     )
-
-
-def _divide(value: int, unit: int) -> tuple[int, int]:
-    """Quotient and remainder, both with the sign of the value."""
-    quotient, remainder = divmod(abs(value), unit)
-    return (-quotient, -remainder) if value < 0 else (quotient, remainder)
 
 
 def _number(value: int, width: int, part: Part) -> str:
@@ -131,7 +122,7 @@ def _name(moment: Moment, part: Part, name: str) -> str:
     keyword = part.text
     match name.replace(".", ""):
         case "am" | "pm":
-            half = "pm" if _divide(moment.hour, 24)[1] >= 12 else "am"
+            half = "pm" if divide(moment.hour, 24)[1] >= 12 else "am"
             return _dotted(half, keyword)
         case "ad" | "bc":
             return _dotted("bc" if moment.year <= 0 else "ad", keyword)
@@ -182,7 +173,7 @@ def _clock(moment: Moment, part: Part, name: str) -> str | None:
     hour = moment.hour
     match name:
         case "hh" | "hh12":
-            value = _divide(hour, 12)[1] or 12
+            value = divide(hour, 12)[1] or 12
             return _padded(value, 2 if hour >= 0 else 3, part)
         case "hh24":
             return _number(hour, 2, part)
@@ -204,7 +195,7 @@ def _clock(moment: Moment, part: Part, name: str) -> str | None:
 
 
 def _fraction(moment: Moment, digits: int, part: Part) -> str:
-    text = f"{_divide(moment.microsecond, 10 ** (6 - digits))[0]:0{digits}d}"
+    text = f"{divide(moment.microsecond, 10 ** (6 - digits))[0]:0{digits}d}"
     return text + ordinal(text, part.ordinal)
 
 
@@ -220,13 +211,13 @@ def _calendar(moment: Moment, part: Part, name: str) -> str:
         case "ddd":
             return _padded(moment.day_of_year, 3, part)
         case "iddd":
-            return _padded(_iso_day_of_year(moment), 3, part)
+            return _padded(iso_date(moment.year, moment.month, moment.day).day_of_year, 3, part)
         case "ww":
-            return _padded(_divide(moment.day_of_year - 1, 7)[0] + 1, 2, part)
+            return _padded(week_of(moment.day_of_year), 2, part)
         case "iw":
-            return _padded(iso_year_and_week(_day_of(moment))[1], 2, part)
+            return _padded(iso_date(moment.year, moment.month, moment.day).week, 2, part)
         case "w":
-            return _padded(_divide(moment.day - 1, 7)[0] + 1, 1, part)
+            return _padded(week_of(moment.day), 1, part)
         case "d":
             assert day is not None
             return _padded(weekday(day) + 1, 1, part)
@@ -234,9 +225,9 @@ def _calendar(moment: Moment, part: Part, name: str) -> str:
             assert day is not None
             return _padded(weekday(day) or 7, 1, part)
         case "q":
-            return _padded((moment.month - 1) // 3 + 1, 1, part) if moment.month else ""
+            return _padded(divide(moment.month - 1, 3)[0] + 1, 1, part) if moment.month else ""
         case "j":
-            return _padded(_day_of(moment) + EPOCH_JULIAN_DAY, 1, part)
+            return _padded(julian_day(moment.year, moment.month, moment.day), 1, part)
         case _:
             return _century(moment, part)
 
@@ -247,25 +238,12 @@ def _padded(value: int, width: int, part: Part) -> str:
     return text + ordinal(text, part.ordinal)
 
 
-def _day_of(moment: Moment) -> int:
-    """The day; of an interval, as if its counts were a date, month 0 being the last December."""
-    if moment.day_number is not None:
-        return moment.day_number
-    years, month = divmod(moment.year * 12 + moment.month - 1, 12)
-    return day_number(years, month + 1, 1) + moment.day - 1
-
-
-def _iso_day_of_year(moment: Moment) -> int:
-    day = _day_of(moment)
-    return day - iso_week_start(iso_year_and_week(day)[0]) + 1
-
-
 def _century(moment: Moment, part: Part) -> str:
     year = moment.year
     if moment.day_number is None:
-        century = _divide(year, 100)[0]
+        century = divide(year, 100)[0]
     else:
-        century = (year - 1) // 100 + 1 if year > 0 else _divide(year, 100)[0] - 1
+        century = (year - 1) // 100 + 1 if year > 0 else divide(year, 100)[0] - 1
     return _number(century, 2, part)
 
 
@@ -273,14 +251,14 @@ def _year(moment: Moment, part: Part, name: str) -> str:
     year = moment.year
     has_sign = year < 0 and moment.day_number is None
     if name[0] == "i":
-        year = iso_year_and_week(_day_of(moment))[0]
+        year = iso_date(moment.year, moment.month, moment.day).year
     if moment.day_number is not None and year <= 0:
         year = 1 - year
     if name == "y,yyy":
-        thousands, rest = _divide(year, 1000)
+        thousands, rest = divide(year, 1000)
         text = f"{thousands},{rest:03d}"
         return text + ordinal(text, part.ordinal)
     digits = _YEAR_DIGITS[name]
-    value = year if digits == 4 else _divide(year, 10**digits)[1]
+    value = year if digits == 4 else divide(year, 10**digits)[1]
     width = digits + 1 if has_sign and digits > 1 else digits
     return _padded(value, width, part)

@@ -20,6 +20,14 @@ CALLS = {
         ("epoch", "2 years 10 mons 42690 days 66876054:06:18.020854"),
         ("second", "-43998024:07:19.587949"),
     ],
+    # An interval of days alone is a day of the year 0, and int4 wraps around.
+    "to_char(interval,text)": [
+        ("3 mons 969538 days", "IYYY IDDD IW J Q"),
+        ("2147483647 days", "IYYY IDDD IW WW W DDD J"),
+        ("-2147483648 days", "IYYY IDDD IW WW W DDD J"),
+        ("17301009 years 1759884385 days", "IYYY IDDD IW WW W DDD J"),
+        ("-465082 mons", "IYYY IDDD IW WW W DDD J Q"),
+    ],
 }
 
 
