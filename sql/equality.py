@@ -12,18 +12,25 @@ from expr.casting import cast_scalar
 from expr.ordering import equality_key
 from expr.registry import CastContext
 from expr.scalar import Call, ColumnRef, Scalar, children
+from sql import intrinsics
 
 _INTEGERS: Final = frozenset({INT2.oid, INT4.oid, INT8.oid})
 _FLOATS: Final = frozenset({FLOAT4.oid, FLOAT8.oid})
 _DATES: Final = frozenset({1082, 1114, 1184})
 _COMPARISONS: Final = frozenset({"=", "<>", "<", "<=", ">", ">=", "is_null"})
+_RELABELING: Final = frozenset(
+    {"cast(int2,int4)", "cast(int2,int8)", "cast(int4,int8)", "cast(float4,float8)"}
+    | {"cast(varchar,text)", "cast(text,varchar)", "cast(name,text)"}
+)
 _JSON_OID: Final = 114
 _UNHASHABLE: Final = frozenset({_JSON_OID, 2249, 705})
 
 
 def equality_pair(scalar: Scalar) -> tuple[Scalar, Scalar] | None:
-    """The two sides of an equality, cast to one representation; None for other scalars and for
-    types that cannot be keys."""
+    """The two sides of an equality, cast to one representation, or keys that are equal when two
+    scalars are not distinct; None for other scalars and for types that cannot be keys."""
+    if isinstance(scalar, Call) and scalar.function == intrinsics.NOT_DISTINCT:
+        return _equal_nulls(*scalar.args)
     if not (isinstance(scalar, Call) and scalar.function.startswith("=(")):
         return None
     left, right = scalar.args
@@ -39,6 +46,13 @@ def equality_pair(scalar: Scalar) -> tuple[Scalar, Scalar] | None:
     if {a, b} <= {25, 1043, 19, 18}:
         return left, right
     return None
+
+
+def without_relabeling(scalar: Scalar) -> Scalar:
+    """`scalar` without casts that leave every datum as it is, so that it equals the same values."""
+    while isinstance(scalar, Call) and scalar.function in _RELABELING:
+        scalar = scalar.args[0]
+    return scalar
 
 
 def require_equality(sql_type: SqlType, place: int | None) -> None:
@@ -74,6 +88,13 @@ def respects_equality(test: Scalar) -> bool:
             return all(isinstance(arg, ColumnRef) or respects_equality(arg) for arg in args)
         case _:
             return all(map(respects_equality, children(test)))
+
+
+def _equal_nulls(left: Scalar, right: Scalar) -> tuple[Scalar, Scalar] | None:
+    if left.type.oid in _UNHASHABLE:
+        return None
+    keys = intrinsics.equal_nulls_key(left), intrinsics.equal_nulls_key(right)
+    return None if keys[0] is None or keys[1] is None else (keys[0], keys[1])
 
 
 def _cast_both(left: Scalar, right: Scalar, target: SqlType) -> tuple[Scalar, Scalar] | None:
