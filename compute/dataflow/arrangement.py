@@ -2,29 +2,30 @@
 
 Within a step an arrangement shows two things: the rows as of the last commit (`get`) and the
 changes staged for the next one (`staged`), which is what the rules of differential operators are
-written in. `commit(t)` folds the staged changes in. A bounded log of what commits changed answers
-reads at the recent times that are held; `compact` forgets what nobody holds.
+written in. `commit(t)` folds the staged changes in. An arrangement that is read from outside its
+dataflow also keeps a history, which answers reads at any time from `since` on; `compact` forgets
+what nobody holds.
 
 How rows are stored is nobody's business outside this module: most keys have one row, which is kept
 bare; the others have a dict from row identity to multiplicity.
 """
 
-from collections import Counter, deque
-from collections.abc import Iterable, Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import chain
 from sys import getsizeof
 from typing import Final
 
+from compute.dataflow.history import History
 from compute.dataflow.updates import Identity, Update, Updates, add_row, consolidate
 from compute.operators.keys import KeyFunction
-from core.ids import Timestamp
+from core.ids import MAX_TIMESTAMP, Timestamp
 from core.rows import Datum, Row
 
 SAMPLED_ROWS: Final = 64
 KEY_OVERHEAD_BYTES: Final = 110
 ROW_OVERHEAD_BYTES: Final = 90
 _Weighted = dict[Datum, Update]
-_Log = deque[tuple[Timestamp, dict[Datum, Updates]]]
 
 
 class Arrangement:
@@ -36,7 +37,7 @@ class Arrangement:
         self._skips_null = skips_null
         self._groups: dict[Datum, Row | _Weighted] = {}
         self.staged: dict[Datum, Updates] = {}
-        self._log: _Log = deque()
+        self._history: History | None = None
         self._holds: Counter[Timestamp] = Counter()
         self._row_bytes = 0
         self.row_count = 0
@@ -45,7 +46,21 @@ class Arrangement:
     def size_bytes(self) -> int:
         """What the arrangement occupies, estimated from the size of some of its rows."""
         per_row = self._row_bytes + ROW_OVERHEAD_BYTES
-        return len(self._groups) * KEY_OVERHEAD_BYTES + self.row_count * per_row
+        size = len(self._groups) * KEY_OVERHEAD_BYTES + self.row_count * per_row
+        return size if self._history is None else size + self._history.size_bytes
+
+    @property
+    def key_count(self) -> int:
+        return len(self._groups)
+
+    @property
+    def since(self) -> Timestamp:
+        """Reads at this time and later ones are right; MAX_TIMESTAMP without a history."""
+        return MAX_TIMESTAMP if self._history is None else self._history.since
+
+    def keep_history(self, since: Timestamp) -> None:
+        """Answer reads at every time from `since` on, which nothing was committed after yet."""
+        self._history = History(since)
 
     def probe(self, key: Datum) -> bool:
         """Whether any row has that key."""
@@ -61,16 +76,15 @@ class Arrangement:
         return ((group, 1),)
 
     def get_at(self, key: Datum, ts: Timestamp) -> Iterable[Update]:
-        """The rows of a key at a held time."""
-        undone = [
-            (row, -diff)
-            for time, changes in reversed(self._log)
-            if time > ts
-            for row, diff in changes.get(key, ())
-        ]
-        if not undone:
+        """The rows of a key at a time from `since` on."""
+        history = self._history
+        if history is None or not history.has_touched(key, ts):
             return self.get(key)
-        return consolidate(chain(self.get(key), undone), self._identity)
+        return consolidate(chain(self.get(key), history.undoing(key, ts)), self._identity)
+
+    def changes_at(self, ts: Timestamp) -> Mapping[Datum, Updates]:
+        """What the commits at a time after `since` changed, by key."""
+        return {} if self._history is None else self._history.at(ts)
 
     def scan(self) -> Iterator[Update]:
         """Every row as of the last commit; the arrangement must not change meanwhile."""
@@ -81,10 +95,13 @@ class Arrangement:
                 yield group, 1
 
     def scan_at(self, ts: Timestamp) -> Iterator[Update]:
-        """Every row at a held time; the arrangement must not change meanwhile."""
-        touched = {key for time, changes in self._log if time > ts for key in changes}
-        for key in touched.union(self._groups) if touched else self._groups:
-            yield from self.get_at(key, ts) if key in touched else self.get(key)
+        """Every row at a time from `since` on. The caller holds `ts` while it iterates; commits may
+        happen in between. The first step lists the keys: it costs some ns for each."""
+        keys: list[Datum] = list(self._groups)
+        if self._history is not None:
+            keys += self._history.touched_after(ts).difference(self._groups)
+        for key in keys:
+            yield from tuple(self.get_at(key, ts))
 
     def stage(self, updates: Updates) -> None:
         """Add to what the next commit changes."""
@@ -109,25 +126,24 @@ class Arrangement:
             self._measure(staged)
         for key, updates in staged.items():
             self._fold(key, updates)
-        if self._holds:
-            self._log.append((ts, staged))
+        if self._history is not None:
+            self._history.record(ts, staged)
         self.staged = {}
 
     def hold(self, ts: Timestamp) -> None:
-        """Keep reads at `ts` (not before the newest commit) possible until `release`."""
+        """Keep reads at `ts` (not before `since`) possible until `release`."""
         self._holds[ts] += 1
 
     def release(self, ts: Timestamp) -> None:
-        """Give back a hold; history that nobody holds any more is forgotten."""
+        """Give back a hold."""
         self._holds[ts] -= 1
         if not self._holds[ts]:
             del self._holds[ts]
-        self.compact(min(self._holds, default=None))
 
-    def compact(self, since: Timestamp | None) -> None:
-        """Forget the changes through `since`; None: all of them."""
-        while self._log and (since is None or self._log[0][0] <= since):
-            self._log.popleft()
+    def compact(self, since: Timestamp) -> Iterator[None]:
+        """Forget the history before `since` as far as holds allow; yields between bounded steps."""
+        if self._history is not None:
+            yield from self._history.compact(min((since, *self._holds)))
 
     def _fold(self, key: Datum, updates: Updates) -> None:
         groups = self._groups

@@ -12,9 +12,10 @@ stepped next though no input changes; at no time may it be stepped over.
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from time import perf_counter_ns
-from typing import Final, Protocol
+from typing import Final, NamedTuple, Protocol
 
 from compute.dataflow.arrangement import Arrangement
+from compute.dataflow.imported import Importable, ImportedArrangement
 from compute.dataflow.updates import Errors, Identity, Updates
 from compute.operators.keys import KeyFunction
 from core.ids import GlobalId, Timestamp
@@ -56,6 +57,16 @@ class Edge:
     types: tuple[SqlType, ...]
 
 
+class Import(NamedTuple):
+    """An arrangement of another dataflow that is looked up here. Its changes come in by `edge`; its
+    contents at the start do too if `feeds_snapshot`."""
+
+    edge: int
+    importable: Importable
+    reader: ImportedArrangement
+    feeds_snapshot: bool
+
+
 @dataclass(slots=True)
 class Operator:
     """A node in its place, with what it has done so far: rows in and out, nanoseconds."""
@@ -87,6 +98,7 @@ class Dataflow:
         self.output = Edge(self, 0, ())
         self._sources: dict[GlobalId, int] = {}
         self._arrangements: dict[tuple[int, object], Arrangement] = {}
+        self._imports: list[Import] = []
         self._timed: list[tuple[int, TimedNode]] = []
         self._pending = bytearray()  # which operators have something to do, by number
         self._staged: list[Arrangement] = []
@@ -138,6 +150,16 @@ class Dataflow:
             self.add(_Arrange(found, self._staged), (edge,), edge.types)
         return found
 
+    def import_arrangement(
+        self, importable: Importable, types: tuple[SqlType, ...], *, feeds_snapshot: bool
+    ) -> tuple[Edge, ImportedArrangement]:
+        """Look up another dataflow's arrangement, of rows of `types`: the edge that its changes
+        come in by, and what to look up."""
+        edge = self.entry(types)
+        reader = ImportedArrangement(importable.arrangement)
+        self._imports.append(Import(edge.number, importable, reader, feeds_snapshot))
+        return edge, reader
+
     # What it is
 
     @property
@@ -147,6 +169,10 @@ class Dataflow:
     @property
     def arrangements(self) -> tuple[Arrangement, ...]:
         return tuple(self._arrangements.values())
+
+    @property
+    def imports(self) -> tuple[Import, ...]:
+        return tuple(self._imports)
 
     def next_event_time(self) -> Timestamp | None:
         """The first time at which the output may change by itself; None: never."""
@@ -158,14 +184,31 @@ class Dataflow:
     def start(self, ts: Timestamp) -> Updates:
         """The first step, before any change: what the relation is over empty collections."""
         self._pending = bytearray(b"\1" * len(self.operators))
-        return self.step(ts, {})
+        for imported in self._imports:
+            imported.reader.start_at(ts)
+        self.clock.now = ts
+        return self._advanced([])
 
     def step(self, ts: Timestamp, changes: Mapping[GlobalId, Updates]) -> Updates:
-        """Take in the sources' changes at `ts`; returns the output's, unconsolidated."""
-        self.clock.now = ts
+        """Take in the sources' changes at `ts`; returns the output's, unconsolidated. The changes
+        of imported arrangements come in with the first part of their time."""
         sources = self._sources
-        outputs = self.advance([(sources[id], updates) for id, updates in changes.items()])
-        return outputs.get(self.output.number, NO_UPDATES)
+        entering = [(sources[id], updates) for id, updates in changes.items()]
+        for edge, _, reader, _ in self._imports:
+            if ts == self.clock.now:
+                reader.start_at(ts)
+            else:
+                reader.move_to(ts)
+                entering.append((edge, [u for updates in reader.staged.values() for u in updates]))
+        self.clock.now = ts
+        return self._advanced(entering)
+
+    def feed_import(self, imported: Import, updates: Updates) -> Updates:
+        """Some of the contents of an import that `feeds_snapshot`: after `start`, at its time."""
+        return self._advanced([(imported.edge, updates)])
+
+    def _advanced(self, entering: Iterable[tuple[int, Updates]]) -> Updates:
+        return self.advance(entering).get(self.output.number, NO_UPDATES)
 
     def advance(self, entering: Iterable[tuple[int, Updates]]) -> dict[int, Updates]:
         """One step at the clock's time, with changes at the edges of these numbers; returns the

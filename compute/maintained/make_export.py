@@ -1,0 +1,45 @@
+"""From the description of an export to the export."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import assert_never
+
+from compute.dataflow_messages import (
+    DataflowDescription,
+    IndexExport,
+    SinkExport,
+    SubscribeExport,
+)
+from compute.maintained.export import Export
+from compute.maintained.progress import Progress
+from compute.protocol import Response
+from compute.scheduler import Scheduler
+from core.errors import FEATURE_NOT_SUPPORTED, SqlError
+from core.ids import GlobalId
+from persist.location import PersistLocation
+
+
+@dataclass(slots=True)
+class Surroundings:
+    """What exports and feeds of a replica share. `send` is to the environmentd that is connected
+    now (nowhere, if none is); `report` asks for a dataflow's frontier to be sent at once."""
+
+    location: PersistLocation
+    scheduler: Scheduler
+    progress: Progress
+    epoch: int
+    send: Callable[[Response], None]
+    report: Callable[[GlobalId], None]
+
+
+def make_export(description: DataflowDescription, surroundings: Surroundings) -> Export:
+    """The export that `description` asks for. Raises SqlError."""
+    match description.export:
+        case IndexExport():
+            raise NotImplementedError
+        case SinkExport():
+            raise SqlError(FEATURE_NOT_SUPPORTED, "this replica writes no materialized views")
+        case SubscribeExport():
+            raise SqlError(FEATURE_NOT_SUPPORTED, "this replica serves no subscriptions")
+        case other:
+            assert_never(other)
