@@ -375,6 +375,35 @@ def with_children(relation: Relation, new: tuple[Relation, ...]) -> Relation:
             return msgspec.structs.replace(relation, input=new[0])
 
 
+def scalars_of(relation: Relation) -> tuple[Scalar, ...]:
+    """The scalars that stand in the node itself."""
+    match relation:
+        case Map(scalars=scalars) | Filter(predicates=scalars) | FlatMap(args=scalars):
+            return scalars
+        case Join(equivalences=equivalences):
+            return tuple(scalar for scalars in equivalences for scalar in scalars)
+        case OuterJoin(keys=keys, residual=residual):
+            rest = () if residual is None else (residual,)
+            return (*(scalar for pair in keys for scalar in pair), *rest)
+        case Reduce(group_key=group_key, aggregates=aggregates):
+            return (*group_key, *(s for a in aggregates for s in aggregate_scalars(a)))
+        case Window(partition_by=partition_by, order_by=order_by, functions=functions):
+            return (
+                *partition_by,
+                *(order.scalar for order in order_by),
+                *(scalar for function in functions for scalar in function.args),
+                *(f.filter for f in functions if f.filter is not None),
+            )
+        case _:
+            return ()
+
+
+def aggregate_scalars(aggregate: Aggregate) -> tuple[Scalar, ...]:
+    """Every scalar of an aggregate."""
+    condition = () if aggregate.filter is None else (aggregate.filter,)
+    return (*aggregate.args, *condition, *(o.scalar for o in aggregate.order_by))
+
+
 def map_scalars(relation: Relation, change: Callable[[Scalar], Scalar]) -> Relation:
     """`relation` with `change` applied to every scalar in it and in its inputs."""
     new = tuple(map_scalars(child, change) for child in children(relation))

@@ -20,6 +20,7 @@ from expr.relation import (
     ColumnOrder,
     ScalarOrder,
     WindowFunction,
+    aggregate_scalars,
     map_aggregate,
     map_orders,
     map_window_function,
@@ -281,12 +282,6 @@ def scalars_of(hir: Hir) -> tuple[Scalar, ...]:
             )
         case _:
             return ()
-
-
-def aggregate_scalars(aggregate: Aggregate) -> tuple[Scalar, ...]:
-    """Every scalar of an aggregate."""
-    condition = () if aggregate.filter is None else (aggregate.filter,)
-    return (*aggregate.args, *condition, *(o.scalar for o in aggregate.order_by))
 
 
 def variables_in(scalar: Scalar, found: set[int]) -> None:

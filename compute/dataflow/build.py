@@ -12,6 +12,7 @@ from compute.dataflow.graph import Dataflow, Edge
 from compute.dataflow.linear import ConstantNode, FlatMapNode, NegateNode, RowsNode, UnionNode
 from compute.dataflow.reduce import ReduceNode
 from compute.dataflow.select_rows import CardinalityCheckNode, ThresholdNode, TopKNode
+from compute.dataflow.temporal import TemporalFilterNode
 from compute.dataflow.window import WindowNode
 from compute.operators.keys import group_key, identity_key, is_exact
 from compute.operators.linear import projection
@@ -43,13 +44,16 @@ from expr.relation import (
     Union,
     Window,
 )
-from expr.scalar import EvaluationContext
+from expr.scalar import EvaluationContext, Scalar
+from expr.temporal import check_maintainable, split_conditions
 
 MAX_DEPTH: Final = 400
 
 
 def build(relation: Relation, context: EvaluationContext) -> Dataflow:
-    """The dataflow of `relation`. Raises SqlError (54001 for one nested too deeply)."""
+    """The dataflow of `relation`. Raises SqlError (54001 for one nested too deeply, 0A000 for a use
+    of `mz_now()` that cannot be maintained)."""
+    check_maintainable(relation)
     builder = _Builder(context)
     try:
         builder.dataflow.output = builder.build(relation, 0)
@@ -132,8 +136,7 @@ class _Builder:
                 types = tuple(types[column] for column in outputs)
                 return add(RowsNode(None, projection(outputs)), (edge,), types)
             case Filter(predicates=predicates):
-                predicate = compile_predicate(predicates, self._context)
-                return add(RowsNode(predicate, None), (edge,), types)
+                return self._filter(predicates, edge)
             case Map(scalars=scalars):
                 for scalar in scalars:  # one by one: a scalar may refer to those before it
                     edge = appended(self.dataflow, edge, (scalar,), self._context)
@@ -150,6 +153,22 @@ class _Builder:
                 )
                 types += returned + ((INT8,) if ordinality else ())
                 return add(node, (edge,), types)
+
+    def _filter(self, predicates: tuple[Scalar, ...], edge: Edge) -> Edge:
+        timeless, temporal = split_conditions(predicates)
+        dataflow, types = self.dataflow, edge.types
+        if timeless:
+            predicate = compile_predicate(timeless, self._context)
+            edge = dataflow.add(RowsNode(predicate, None), (edge,), types)
+        if temporal:
+            node = TemporalFilterNode(
+                tuple(condition.bound for condition in temporal),
+                compile_row([condition.scalar for condition in temporal], self._context),
+                identity_key(types),
+                dataflow.clock,
+            )
+            edge = dataflow.add_timed(node, (edge,), types)
+        return edge
 
     def _reduce(self, relation: Reduce, edge: Edge) -> Edge:
         context = self._context

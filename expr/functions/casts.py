@@ -374,8 +374,9 @@ def _unsigned_casts() -> None:
     _cast("mz_timestamp", "uint8", ASSIGNMENT)
     _cast("mz_timestamp", "timestamptz", ASSIGNMENT, _from_virtual_time)
     _cast("mz_timestamp", "timestamp", ASSIGNMENT, _from_virtual_time)
-    _cast("timestamptz", "mz_timestamp", ASSIGNMENT, _to_virtual_time)
-    _cast("timestamp", "mz_timestamp", ASSIGNMENT, _to_virtual_time)
+    _cast("timestamptz", "mz_timestamp", IMPLICIT, _to_virtual_time)
+    _cast("timestamp", "mz_timestamp", IMPLICIT, _to_virtual_time)
+    _cast("date", "mz_timestamp", IMPLICIT, _midnight_as_virtual_time)
 
 
 def _from_virtual_time(value: int) -> int:
@@ -389,6 +390,10 @@ def _to_virtual_time(value: int) -> int:
     if not is_finite_time(value):
         raise out_of_range("mz_timestamp")
     return check_integer(value - UNIX_EPOCH_MICROSECONDS, "mz_timestamp")
+
+
+def _midnight_as_virtual_time(value: int) -> int:
+    return _to_virtual_time(date_to_timestamp(value))
 
 
 def _derive(function_id: str) -> Function | None:

@@ -31,6 +31,7 @@ from expr.relation import (
     TopK,
     Union,
     Window,
+    aggregate_scalars,
     children,
     column_types,
     map_aggregate,
@@ -39,7 +40,6 @@ from expr.relation import (
     with_children,
 )
 from expr.scalar import ColumnRef, Scalar
-from sql.hir import aggregate_scalars
 from sql.optimizer.simplify import project_constant
 from sql.scope import columns_in, map_columns
 

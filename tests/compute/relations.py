@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from core.ids import GlobalId
 from core.rows import Datum, Row, codec_for
-from core.sql_types import BOOL, FLOAT8, INT4, INT8, NUMERIC, TEXT, SqlType
+from core.sql_types import BOOL, FLOAT8, INT4, INT8, MZ_TIMESTAMP, NUMERIC, TEXT, SqlType
 from expr.relation import (
     Aggregate,
     ColumnOrder,
@@ -35,13 +35,14 @@ from expr.relation import (
     WindowFunction,
     column_types,
 )
-from expr.scalar import Call, ColumnRef, Scalar, literal
+from expr.scalar import And, Call, ColumnRef, Scalar, literal
 
 TABLES: dict[GlobalId, tuple[SqlType, ...]] = {
     GlobalId("u1"): (INT4, TEXT, NUMERIC),
     GlobalId("u2"): (INT4, FLOAT8),
 }
 COLUMN_TYPES = (INT4, TEXT, NUMERIC, FLOAT8)
+_TO_TIME = "cast(int4,mz_timestamp)"
 _COMPARED = {INT4: "int4", TEXT: "text", NUMERIC: "numeric", FLOAT8: "float8", INT8: "int8"}
 
 
@@ -69,11 +70,13 @@ def table_contents() -> st.SearchStrategy[dict[GlobalId, list[Row]]]:
 
 
 @st.composite
-def relations(draw: st.DrawFn, depth: int = 3) -> Relation:
-    """A relation whose non-linear nodes never see a negative multiplicity."""
+def relations(draw: st.DrawFn, depth: int = 3, is_maintained: bool = False) -> Relation:
+    """A relation whose non-linear nodes never see a negative multiplicity; with `is_maintained` it
+    may have operators that only maintained relations have."""
     relation = draw(_sources())
+    steps = STEPS + MAINTAINED_STEPS if is_maintained else STEPS
     for _ in range(draw(st.integers(0, depth))):
-        relation = draw(_step(relation, depth))
+        relation = draw(draw(st.sampled_from(steps))(relation, depth - 1))
     if draw(st.integers(0, 4)) == 0:
         bound = draw(_sources())
         types = column_types(bound)
@@ -112,11 +115,6 @@ def _constants(draw: st.DrawFn) -> Relation:
     encode = codec_for(types).encode
     found = draw(st.lists(rows(types), max_size=4))
     return Constant(tuple((encode(row), draw(st.integers(1, 3))) for row in found), types)
-
-
-@st.composite
-def _step(draw: st.DrawFn, relation: Relation, depth: int) -> Relation:
-    return draw(draw(st.sampled_from(STEPS))(relation, depth - 1))
 
 
 def _other(depth: int) -> st.SearchStrategy[Relation]:
@@ -315,16 +313,37 @@ def _except(draw: st.DrawFn, relation: Relation, depth: int) -> Relation:
     return Threshold(Union((relation, negated, negated)))
 
 
+@st.composite
+def _temporal(draw: st.DrawFn, relation: Relation, depth: int) -> Relation:
+    """Rows that come and go at times near those of the tables' changes."""
+    columns = [column for column in columns_of(relation) if column.type == INT4]
+    conditions: list[Scalar] = []
+    for _ in range(draw(st.integers(1, 2))):
+        value: Scalar = literal(draw(st.integers(0, 12)), INT4)
+        if columns:
+            value = Call("+(int4,int4)", (draw(st.sampled_from(columns)), value), INT4)
+        sides = [Call("mz_now()", (), MZ_TIMESTAMP), Call(_TO_TIME, (value,), MZ_TIMESTAMP)]
+        symbol = draw(st.sampled_from(["<", "<=", "=", ">=", ">"]))
+        function = f"{symbol}(mz_timestamp,mz_timestamp)"
+        conditions.append(Call(function, tuple(draw(st.permutations(sides))), BOOL))
+    if draw(st.booleans()):
+        conditions.append(draw(predicates(column_types(relation))))
+    return Filter(relation, (And(tuple(conditions)),) if draw(st.booleans()) else tuple(conditions))
+
+
 # What may be built on top of a relation: (relation, depth) to a strategy.
 STEPS = (
     *(_project, _map, _filter, _reduce, _top_k, _window),
     *(_outer_join, _not_in, _join, _union, _except),
 )
+MAINTAINED_STEPS = (_temporal,)
 
 
 @st.composite
 def relations_with(draw: st.DrawFn, kind: str) -> Relation:
-    """A relation that has that kind of step, by its name in `STEPS`, on top or one below it."""
-    step = next(step for step in STEPS if step.__name__ == kind)
+    """A relation that has that kind of step, by its name, on top or one below it."""
+    step = next(step for step in STEPS + MAINTAINED_STEPS if step.__name__ == kind)
     relation = draw(step(draw(_sources()), 0))
-    return draw(_step(relation, 0)) if draw(st.integers(0, 3)) == 0 else relation
+    if draw(st.integers(0, 3)) == 0:
+        relation = draw(draw(st.sampled_from(STEPS))(relation, -1))
+    return relation

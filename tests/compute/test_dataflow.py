@@ -5,13 +5,11 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 import expr.library  # noqa: F401
-from compute.dataflow.arrangement import Arrangement
 from compute.dataflow.build import build
 from compute.dataflow.updates import Updates, consolidate
-from compute.operators.keys import group_key, identity_key
 from core.ids import GlobalId, Timestamp
 from core.rows import Row, codec_for
-from core.sql_types import INT4, INT8
+from core.sql_types import INT4, INT8, MZ_TIMESTAMP
 from expr.relation import (
     Aggregate,
     CardinalityCheck,
@@ -22,10 +20,13 @@ from expr.relation import (
     Relation,
     children,
     column_types,
+    scalars_of,
+    substitute,
 )
 from expr.scalar import Call, ColumnRef, literal
+from expr.temporal import MZ_NOW, mentions_now
 from tests.compute.naive import CONTEXT, Multiset, encoded_multiset, naive
-from tests.compute.relations import STEPS, TABLES, relations, relations_with, rows
+from tests.compute.relations import MAINTAINED_STEPS, STEPS, TABLES, relations, relations_with, rows
 
 ENCODE = {id: codec_for(types).encode for id, types in TABLES.items()}
 Contents = dict[GlobalId, list[Row]]
@@ -54,37 +55,59 @@ def batches(draw: st.DrawFn) -> list[dict[GlobalId, Updates]]:
     return found
 
 
+FIRST_BATCH, BATCH_EVERY, AFTER_LAST = 2, 3, 6  # times; expiring rows go between and after them
+
+
+def check_batches(relation: Relation, changes: list[dict[GlobalId, Updates]]) -> None:
+    """Maintain `relation` through the changes and through the times between them."""
+    assume(is_maintainable(relation))
+    dataflow = build(relation, CONTEXT)
+    assert dataflow.output.types == column_types(relation)
+    tables: dict[GlobalId, Multiset] = {id: [] for id in TABLES}
+    maintained = list(dataflow.start(Timestamp(1)))
+    batch_at = {FIRST_BATCH + BATCH_EVERY * n: batch for n, batch in enumerate(changes)}
+    for time in range(FIRST_BATCH, max(batch_at) + AFTER_LAST):
+        ts, batch = Timestamp(time), batch_at.get(time, {})
+        event = dataflow.next_event_time()
+        if not batch and not is_timed(relation):
+            assert event is None
+            continue
+        relevant = {id: updates for id, updates in batch.items() if id in dataflow.source_ids}
+        assert event is None or event >= ts
+        if relevant or event == ts:
+            maintained += dataflow.step(ts, relevant)
+        for id, updates in batch.items():
+            tables[id] = consolidate(tables[id] + updates, ENCODE[id])
+        expected = naive(at_time(relation, ts), tables)
+        assert encoded_multiset(maintained, relation) == encoded_multiset(expected, relation)
+        assert dataflow.errors.first() is None
+
+
 def is_maintainable(relation: Relation) -> bool:
     if isinstance(relation, Recursion):
         return False
     return all(map(is_maintainable, children(relation)))
 
 
-def check_batches(relation: Relation, changes: list[dict[GlobalId, Updates]]) -> None:
-    assume(is_maintainable(relation))
-    dataflow = build(relation, CONTEXT)
-    assert dataflow.output.types == column_types(relation)
-    tables: dict[GlobalId, Multiset] = {id: [] for id in TABLES}
-    maintained = list(dataflow.start(Timestamp(1)))
-    for number, batch in enumerate(changes, start=2):
-        relevant = {id: updates for id, updates in batch.items() if id in dataflow.source_ids}
-        maintained += dataflow.step(Timestamp(number), relevant)
-        for id, updates in batch.items():
-            tables[id] = consolidate(tables[id] + updates, ENCODE[id])
-        expected = naive(relation, tables)
-        assert encoded_multiset(maintained, relation) == encoded_multiset(expected, relation)
-        assert dataflow.errors.first() is None
+def is_timed(relation: Relation) -> bool:
+    return any(map(mentions_now, scalars_of(relation))) or any(map(is_timed, children(relation)))
+
+
+def at_time(relation: Relation, ts: Timestamp) -> Relation:
+    """What a read at `ts` evaluates."""
+    now = literal(ts, MZ_TIMESTAMP)
+    return substitute(relation, (), lambda call: now if call.function == MZ_NOW else None)
 
 
 @settings(max_examples=400, deadline=None)
-@given(relation=relations(depth=2), changes=batches())
+@given(relation=relations(depth=2, is_maintained=True), changes=batches())
 def test_maintained_relations_equal_their_recomputation(
     relation: Relation, changes: list[dict[GlobalId, Updates]]
 ) -> None:
     check_batches(relation, changes)
 
 
-@pytest.mark.parametrize("kind", [step.__name__ for step in STEPS])
+@pytest.mark.parametrize("kind", [step.__name__ for step in STEPS + MAINTAINED_STEPS])
 @settings(max_examples=150, deadline=None)
 @given(data=st.data(), changes=batches())
 def test_each_operator_equals_its_recomputation(
@@ -141,30 +164,3 @@ def test_a_second_row_of_a_scalar_subquery_is_an_error_while_it_lasts() -> None:
     assert error.sqlstate == "21000"
     dataflow.step(Timestamp(4), {INT_TABLE: [((1, 1), -1)]})
     assert dataflow.errors.first() is None
-
-
-@given(changes=batches())
-def test_an_arrangement_can_be_read_at_every_held_time(
-    changes: list[dict[GlobalId, Updates]],
-) -> None:
-    id = GlobalId("u2")
-    types = TABLES[id]
-    arrangement = Arrangement(group_key([(0, types[0])]), identity_key(types), skips_null=False)
-    contents: list[Multiset] = [[]]
-    for number, batch in enumerate(changes):
-        arrangement.hold(Timestamp(number))
-        updates = batch.get(id, [])
-        arrangement.stage(updates)
-        arrangement.commit(Timestamp(number + 1))
-        contents.append(consolidate(contents[-1] + updates, ENCODE[id]))
-    relation = Get(id, types)
-    for number, expected in enumerate(contents):
-        seen = list(arrangement.scan_at(Timestamp(number)))
-        assert encoded_multiset(seen, relation) == encoded_multiset(expected, relation)
-        for key in {row[0] for row, _ in expected}:
-            group = [(row, diff) for row, diff in expected if row[0] == key]
-            got = list(arrangement.get_at(key, Timestamp(number)))
-            assert encoded_multiset(got, relation) == encoded_multiset(group, relation)
-    for number in range(len(changes)):
-        arrangement.release(Timestamp(number))
-    assert sum(weight for _, weight in arrangement.scan()) == sum(w for _, w in contents[-1])
