@@ -9,7 +9,8 @@ from collections.abc import Iterator
 from typing import Final
 
 from compute.copy_rows import Record, RowMaker, quoted
-from compute.protocol import CopyOptions, CopyWork
+from compute.output_format import CopyOptions
+from compute.protocol import CopyWork
 from core.errors import (
     BAD_COPY_FILE_FORMAT,
     CHARACTER_NOT_IN_REPERTOIRE,

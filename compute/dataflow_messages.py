@@ -7,13 +7,17 @@ keeps it, which is how one is reconciled after environmentd was away.
 """
 
 from enum import StrEnum
+from typing import Final
 
 import msgspec
 
+from compute.output_format import OutputFormat
 from core.ids import MAX_TIMESTAMP, GlobalId, ShardId, Timestamp
-from core.sql_types import RelationDesc, SqlType
+from core.sql_types import RelationDesc
 from expr.relation import ColumnOrder, Relation
 from expr.scalar import EvaluationContext, Scalar
+
+SUBSCRIBE_WINDOW_BYTES: Final = 512 * 1024
 
 
 class CollectionKind(StrEnum):
@@ -59,20 +63,24 @@ class SubscribeEnvelope(StrEnum):
 
 
 class SubscribeExport(msgspec.Struct, frozen=True, array_like=True, tag="subscribe"):
-    """Send the changes, encoded, to whoever subscribed.
+    """Send the changes to whoever subscribed, as rows encoded by `output`: the time, false
+    (`with_progress` only; true is environmentd's to send), then what the envelope gives.
 
-    `key` are the columns that name a row (UPSERT, DEBEZIUM); `order_by` orders the changes of one
-    timestamp (WITHIN TIMESTAMP ORDER BY, over the output columns).
+    DIFFS: the difference and the row. UPSERT: what happened to a key, the columns of `key`, the
+    others. DEBEZIUM: the same, the others twice: as they were before, as they are after.
+    `order_by` (DIFFS only) orders the changes of one timestamp, over the difference and the row;
+    whatever it leaves open is in the order of the rows' encodings, the same in every replica.
+    Without `with_snapshot` the changes at the as_of are left out. More than `max_waiting_bytes` of
+    complete times behind the one that is being sent end the subscription with an error.
     """
 
-    types: tuple[SqlType, ...]
+    output: OutputFormat
+    max_waiting_bytes: int
     with_snapshot: bool = True
     with_progress: bool = False
     envelope: SubscribeEnvelope = SubscribeEnvelope.DIFFS
     key: tuple[int, ...] = ()
     order_by: tuple[ColumnOrder, ...] = ()
-    formats: tuple[int, ...] = ()
-    copies: bool = False  # COPY's text rows instead of DataRow messages
 
 
 Export = IndexExport | SinkExport | SubscribeExport
@@ -172,26 +180,37 @@ class DataflowSizes(msgspec.Struct, frozen=True, array_like=True, tag="dataflow_
 
 
 class SubscribeRows(msgspec.Struct, frozen=True, array_like=True):
-    """The changes at one time: whole messages, `row_count` of them."""
+    """Changes at one time: whole messages, `row_count` of them."""
 
     ts: Timestamp
     data: bytes
     row_count: int
 
 
+class SubscribeError(msgspec.Struct, frozen=True, array_like=True):
+    """Why a subscription ends; the fields are those of a `SqlError`."""
+
+    sqlstate: str
+    message: str
+    detail: str | None = None
+    hint: str | None = None
+
+
 class SubscribeBatch(msgspec.Struct, frozen=True, array_like=True, tag="subscribe_batch"):
-    """All changes with `lower` <= time < `upper`, by time; the first batch's lower is the as_of.
-    `error` (SQLSTATE, message) ends the subscription."""
+    """More of subscription `id`, in the order of time. All changes before `upper` have been sent
+    with it; of the changes at `upper` itself some may have been, the rest follows. Every replica
+    sends the same rows in the same order, cut into batches in its own way. Of the
+    SUBSCRIBE_WINDOW_BYTES that may be under way each batch takes up the bytes of its rows.
+    `error` ends the subscription; what led to it is at `upper`."""
 
     id: GlobalId
-    lower: Timestamp
     upper: Timestamp
-    rows: tuple[SubscribeRows, ...]
-    error: tuple[str, str] | None = None
+    rows: tuple[SubscribeRows, ...] = ()
+    error: SubscribeError | None = None
 
 
 class SubscribeCredit(msgspec.Struct, frozen=True, array_like=True, tag="subscribe_credit"):
-    """`bytes` more may be sent of subscription `id`."""
+    """`bytes` more of subscription `id` may be under way."""
 
     id: GlobalId
     bytes: int

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from struct import Struct
 from typing import Final
 
-from compute.protocol import CopyOptions, OutputFormat, OutputKind
+from compute.output_format import CopyOptions, OutputFormat, OutputKind
 from core.rows import Datum, Row
 from core.sql_types import SqlType
 from expr.binary_format import binary_output

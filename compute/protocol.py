@@ -31,9 +31,10 @@ from compute.dataflow_messages import (
     SubscribeBatch,
     SubscribeCredit,
 )
+from compute.output_format import CopyOptions, OutputFormat
 from core.errors import STATEMENT_TOO_COMPLEX, SqlError
 from core.ids import Epoch, ShardId, Timestamp
-from core.sql_types import RelationDesc, SqlType
+from core.sql_types import RelationDesc
 from expr.relation import Finishing, Relation
 from expr.scalar import EvaluationContext, Scalar
 from persist.batches import Batch
@@ -45,49 +46,12 @@ COPY_WINDOW_BYTES: Final = 4 * 1024 * 1024
 COPY_CHUNK_BYTES: Final = 256 * 1024
 
 
-class OutputKind(StrEnum):
-    """The messages a result is encoded as; either way the bytes are ready for a pgwire socket."""
-
-    ROWS = "rows"  # DataRow messages
-    COPY_TEXT = "copy_text"  # CopyData messages, one a row
-    COPY_CSV = "copy_csv"
-    COPY_BINARY = "copy_binary"
-
-
-class CopyOptions(msgspec.Struct, frozen=True, array_like=True):
-    """COPY's options; `force_*` hold positions among the copied columns."""
-
-    delimiter: str = "\t"
-    null: str = "\\N"
-    header: bool = False
-    quote: str = '"'
-    escape: str = '"'
-    force_quote: tuple[int, ...] | None = None  # None: none; all positions for *
-    force_not_null: tuple[int, ...] = ()
-    force_null: tuple[int, ...] = ()
-
-
 class CopyFormat(StrEnum):
     """The formats of COPY input."""
 
     TEXT = "text"
     CSV = "csv"
     BINARY = "binary"
-
-
-class OutputFormat(msgspec.Struct, frozen=True, array_like=True):
-    """How result rows become bytes.
-
-    `types` are those of the rows after finishing. `formats` are pgwire format codes (0 text, 1
-    binary): none means all text, one stands for every column. `names` are for a COPY header.
-    """
-
-    types: tuple[SqlType, ...]
-    kind: OutputKind = OutputKind.ROWS
-    formats: tuple[int, ...] = ()
-    copy: CopyOptions = CopyOptions()
-    names: tuple[str, ...] = ()
-    context: EvaluationContext = EvaluationContext()
 
 
 class StageMode(StrEnum):

@@ -11,10 +11,9 @@ from dataclasses import dataclass
 from typing import Final, Protocol, Self
 
 from compute.dataflow_messages import CollectionSource
+from compute.output_format import CopyOptions, OutputFormat
 from compute.protocol import (
     CopyFormat,
-    CopyOptions,
-    OutputFormat,
     Staged,
     StageMode,
     TargetTable,

@@ -6,10 +6,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from compute.dataflow_messages import CollectionSource
-from compute.protocol import InstanceConfig, OutputFormat, TargetTable
+from compute.output_format import OutputFormat
+from compute.protocol import InstanceConfig, TargetTable
 from controllers.compute_client import PeekRequest
 from controllers.compute_controller import ComputeClusters
 from controllers.orchestrator import ProcessOrchestrator
+from controllers.read_holds import ReadHolds
+from controllers.replica import ClusterSpec, ReplicaSpec, process_name
+from controllers.storage_collections import StorageCollections
 from core.ids import Epoch, GlobalId, ShardId, Timestamp, new_shard_id
 from core.rows import Row, codec_for
 from core.sql_types import Column, RelationDesc, SqlType
@@ -23,6 +27,7 @@ from persist.txn_wal import TxnsWriter
 from persist.txns_state import TxnWrite
 
 CLUSTER = "u1"
+REPLICA = ReplicaSpec("u1", "r1")
 
 
 @dataclass
@@ -59,7 +64,7 @@ class ComputeEnvironment:
     @property
     def replica_pid(self) -> int:
         """The process of the one replica, which runs."""
-        return self._orchestrator.pids()[f"{CLUSTER}-r1"]
+        return self._orchestrator.pids()[process_name(CLUSTER, REPLICA.id)]
 
     async def create_table(self, *types: SqlType) -> Table:
         self._table_count += 1
@@ -119,11 +124,12 @@ async def compute_environment(url: str, data_dir: Path) -> AsyncIterator[Compute
         claim.fence.environment, Epoch(claim.fence.epoch), url, "postgres:", claim.txns_shard
     )
     orchestrator = ProcessOrchestrator(data_dir)
-    clusters = ComputeClusters(orchestrator, config)
+    collections = StorageCollections(ReadHolds(), lambda: writer.upper, lambda: 1_000_000)
+    clusters = ComputeClusters(orchestrator, config, collections)
     writer.add_listener(lambda push, _: clusters.push(push))
     try:
         await writer.commit([])
-        await clusters.ensure_cluster(CLUSTER, ("r1",))
+        await clusters.ensure_cluster(ClusterSpec(CLUSTER, "quickstart", (REPLICA,)))
         await clusters.wait_ready(20)
         yield ComputeEnvironment(writer, clusters, orchestrator)
     finally:

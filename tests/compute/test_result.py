@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 import expr.library  # noqa: F401
 from compute.encode import COPY_BINARY_HEADER, result_encoder
-from compute.protocol import CopyOptions, OutputFormat, OutputKind
+from compute.output_format import CopyOptions, OutputFormat, OutputKind
 from compute.result import FIRST_ROWS, PIECE_BYTES, encoded
 from core.rows import Row
 from core.sql_types import BOOL, FLOAT8, INT4, INT8, NUMERIC, TEXT, TIMESTAMP
