@@ -17,6 +17,7 @@ from core.sql_types import (
     ANYCOMPATIBLEARRAY,
     ANYELEMENT,
     ANYNONARRAY,
+    MZ_TIMESTAMP,
     TEXT,
     UNKNOWN,
     SqlType,
@@ -83,6 +84,8 @@ def fits(declared: Sequence[SqlType], actual: Sequence[SqlType]) -> bool:
     """Whether arguments of the actual types can be passed as the declared ones implicitly."""
     if len(declared) != len(actual):
         return False
+    if MZ_TIMESTAMP in declared and MZ_TIMESTAMP not in actual:
+        return False  # numbers and dates become virtual times only to meet one
     polymorphic = False
     for want, have in zip(declared, actual, strict=True):
         oid = want.oid
