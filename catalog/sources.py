@@ -2,9 +2,12 @@
 
 from collections.abc import Iterable
 
+import msgspec
+
 from catalog.state import Catalog
 from compute.dataflow_messages import CollectionKind, CollectionSource
 from core.ids import GlobalId, ShardId
+from expr.relation import Lookup
 from sql.catalog_view import ItemKind
 
 NO_SHARD = ShardId("")
@@ -24,6 +27,12 @@ def collection_source(
     else:
         kind = CollectionKind.TABLE
     return CollectionSource(id, catalog.shard_of(id), kind, index)
+
+
+def lookup_source(catalog: Catalog, lookup: Lookup) -> CollectionSource:
+    """Where the rows that a lookup finds are: the source that has its index's name."""
+    source = collection_source(catalog, lookup.id, lookup.index)
+    return msgspec.structs.replace(source, id=lookup.index)
 
 
 def collection_sources(

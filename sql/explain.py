@@ -15,6 +15,7 @@ from expr.relation import (
     Join,
     Let,
     LocalGet,
+    Lookup,
     Map,
     Negate,
     OuterJoin,
@@ -92,6 +93,9 @@ def _head(node: Relation, catalog: CatalogView) -> str:
             return "Constant" if rows else "Constant <empty>"
         case Get(id=id):
             return f"ReadStorage {_name(id, catalog)}"
+        case Lookup(id=id, index=index, key=key):
+            on = f"{_name(id, catalog)} {_name(index, catalog)}"
+            return f"ReadIndex on={on}=[lookup value=({_scalars(key)})]"
         case LocalGet(id=id):
             return f"Get l{id}"
         case Let(id=id):

@@ -23,13 +23,14 @@ from sql.catalog_view import QualifiedName, SchemaName
 class Query:
     """A planned query: rows of `desc` after `finishing`.
 
-    `depends_on` are the stored collections it reads (tables and the raw catalog; views are
-    inlined). `is_catalog_only`: it reads nothing but system relations. `limit` and `offset`
-    that are parameters stand in `limit_expression` and `offset_expression`. `names` gives for each
-    column of oids that are shown as names (regclass and its kin) where `relation` has the name.
+    `depends_on` are the collections it reads (tables, materialized views, the raw catalog, views
+    that an index has; other views are inlined). `is_catalog_only`: it reads nothing but system
+    relations. `limit` and `offset` that are parameters stand in `limit_expression` and
+    `offset_expression`. `names` gives for each column of oids that are shown as names (regclass and
+    its kin) where `relation` has the name.
     `indexes` are pairs (collection, index): collections of `depends_on` that are read from an index
-    of the session's cluster. `as_of` (a constant scalar) is the time that AS OF asks for, with
-    `as_of_at_least` the earliest one that will do.
+    of the session's cluster (a lookup names its own). `as_of` (a constant scalar) is the time that
+    AS OF asks for, with `as_of_at_least` the earliest one that will do.
     """
 
     relation: Relation

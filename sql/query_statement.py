@@ -14,6 +14,8 @@ from sql.decorrelate import Lowering
 from sql.explain import explain_query, explain_raw
 from sql.expression_base import OutputColumn, PlannedQuery
 from sql.hir import Hir, types_of
+from sql.index_keys import index_key
+from sql.optimizer.lookups import KeyedIndex, use_indexes, used_indexes
 from sql.optimizer.pipeline import optimize
 from sql.parse import ParsedStatement
 from sql.pending import Pending, Substitution, attach_subqueries
@@ -80,7 +82,12 @@ def with_names(
 
 def finish(planned: PlannedQuery, context: StatementContext) -> Query:
     """The optimized relation, and what is done to its rows on the way out."""
-    relation = optimize_hir(planned.hir, context)
+    keyed = {
+        id: tuple(KeyedIndex(index.id, index_key(index, context)) for index in indexes)
+        for id, indexes in tuple(context.indexes.items())
+        if indexes and id in context.depends_on
+    }
+    relation = use_indexes(optimize_hir(planned.hir, context), keyed)
     width = len(planned.columns)
     has_hidden = len(column_types(relation)) > width
     limit, offset = planned.limit, planned.offset
@@ -98,6 +105,7 @@ def finish(planned: PlannedQuery, context: StatementContext) -> Query:
         all(id.startswith("s") for id in context.depends_on) and bool(context.depends_on),
         None if limit is None or isinstance(limit, Literal) else limit,
         None if offset is None or isinstance(offset, Literal) else offset,
+        indexes=used_indexes(relation, keyed),
     )
 
 

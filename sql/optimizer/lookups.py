@@ -1,0 +1,266 @@
+"""Predicates that fix the whole key of an index become lookups in it.
+
+The last step of optimization, a physical one: of a collection that has an index, only the rows are
+read whose key the query names. `key = constant`, `key IN (…)`, `key = ANY (array)` and their
+conjunctions over all parts of a key do; what they say is then said by the lookup, and every other
+predicate stays a filter above it.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
+from itertools import count
+from math import prod
+from typing import Final, NamedTuple
+
+from core.ids import GlobalId
+from core.rows import codec_for
+from core.sql_types import SqlType
+from expr.ordering import equality_key
+from expr.relation import (
+    Constant,
+    Filter,
+    FlatMap,
+    Get,
+    Join,
+    Lookup,
+    Map,
+    Project,
+    Reduce,
+    Relation,
+    Union,
+    children,
+    column_types,
+    with_children,
+)
+from expr.scalar import Call, ColumnRef, Literal, Or, Scalar
+from sql import intrinsics
+from sql.equality import equality_pair, without_relabeling
+from sql.optimizer.simplify import UNIT
+from sql.optimizer.volatility import is_volatile
+from sql.scope import is_constant, map_columns
+
+_ANY: Final = "any:"
+_UNNEST: Final = "unnest(anyarray)"
+
+
+class KeyedIndex(NamedTuple):
+    """An index and its key, over the columns of the collection it is on."""
+
+    id: GlobalId
+    key: tuple[Scalar, ...]
+
+
+Indexes = Mapping[GlobalId, Sequence[KeyedIndex]]
+_Step = Filter | Project
+
+
+class _Binding(NamedTuple):
+    """What a predicate fixes: one of `rows` of constants for the key's `parts`, or, of a single
+    part, the elements of `array`."""
+
+    predicate: Scalar
+    parts: tuple[int, ...]
+    rows: tuple[tuple[Scalar, ...], ...]
+    array: Scalar | None = None
+
+
+def use_indexes(relation: Relation, indexes: Indexes) -> Relation:
+    """`relation` with lookups in `indexes` wherever a whole key is fixed."""
+    if not indexes:
+        return relation
+    steps: list[_Step] = []
+    source = relation
+    while isinstance(source, Filter | Project):
+        steps.append(source)
+        source = source.input
+    if isinstance(source, Get) and source.id in indexes:
+        return _with_lookup(steps, source, indexes[source.id]) or relation
+    inputs = tuple(use_indexes(part, indexes) for part in children(relation))
+    return with_children(relation, inputs)
+
+
+def used_indexes(relation: Relation, indexes: Indexes) -> tuple[tuple[GlobalId, GlobalId], ...]:
+    """(collection, index) of what `relation` reads of `indexes`: as a whole from the oldest index
+    of the collection, or by lookups alone."""
+    found: dict[GlobalId, GlobalId] = {}
+    looked_up: dict[GlobalId, GlobalId] = {}
+    stack = [relation]
+    while stack:
+        match node := stack.pop():
+            case Get(id=id) if indexes.get(id):
+                found[id] = indexes[id][0].id
+            case Lookup(id=id, index=index):
+                looked_up[id] = index
+        stack.extend(children(node))
+    return tuple((looked_up | found).items())
+
+
+def _with_lookup(
+    steps: Sequence[_Step], source: Get, indexes: Sequence[KeyedIndex]
+) -> Relation | None:
+    predicates = list(_predicates(steps, len(source.types)))
+    best: tuple[KeyedIndex, list[_Binding]] | None = None
+    for index in sorted(indexes, key=lambda index: -len(index.key)):
+        bindings = _bindings(predicates, index.key)
+        if bindings is not None and (best is None or _size(bindings) < _size(best[1])):
+            best = index, bindings
+    if best is None:
+        return None
+    index, bindings = best
+    used = {id(binding.predicate) for binding in bindings}
+    places = {id(original) for original, mapped in predicates if id(mapped) in used}
+    result = _lookup(source, index, bindings)
+    for step in reversed(steps):
+        if isinstance(step, Project):
+            result = Project(result, step.outputs)
+            continue
+        kept = tuple(test for test in step.predicates if id(test) not in places)
+        if kept:
+            result = Filter(result, kept)
+    return result
+
+
+def _predicates(steps: Sequence[_Step], width: int) -> Iterator[tuple[Scalar, Scalar]]:
+    """Each predicate as it stands in its step, and over the columns of the collection."""
+    places = tuple(range(width))
+    for step in reversed(steps):
+        if isinstance(step, Project):
+            places = tuple(places[index] for index in step.outputs)
+            continue
+        moved = partial(_moved, places=places)
+        yield from ((test, map_columns(test, moved)) for test in step.predicates)
+
+
+def _moved(ref: ColumnRef, places: tuple[int, ...]) -> Scalar:
+    return ColumnRef(places[ref.index], ref.type)
+
+
+# What predicates fix
+
+
+def _bindings(
+    predicates: Sequence[tuple[Scalar, Scalar]], key: tuple[Scalar, ...]
+) -> list[_Binding] | None:
+    """Bindings that together fix every part of the key once; None if there are none."""
+    found = [b for _, test in predicates if (b := _binding(test, key)) is not None]
+    found.sort(key=lambda b: (b.array is not None, len(b.rows)))
+    chosen: list[_Binding] = []
+    fixed: set[int] = set()
+    for binding in found:
+        if fixed.isdisjoint(binding.parts):
+            chosen.append(binding)
+            fixed.update(binding.parts)
+    return chosen if key and len(fixed) == len(key) else None
+
+
+def _size(bindings: list[_Binding]) -> int:
+    return prod(len(binding.rows) or 1 for binding in bindings)
+
+
+def _binding(test: Scalar, key: tuple[Scalar, ...]) -> _Binding | None:
+    if is_volatile(test):
+        return None
+    if isinstance(test, Call) and test.function.startswith(_ANY):
+        return _any_binding(test, key)
+    rows = [_equalities(part, key) for part in (test.args if isinstance(test, Or) else (test,))]
+    first = rows[0]
+    if first is None:
+        return None
+    parts = tuple(sorted(first))
+    fixed: list[tuple[Scalar, ...]] = []
+    for row in rows:
+        if row is None or tuple(sorted(row)) != parts:
+            return None
+        fixed.append(tuple(row[part] for part in parts))
+        if any(a.type.oid != b.type.oid for a, b in zip(fixed[0], fixed[-1], strict=True)):
+            return None
+    return _Binding(test, parts, tuple(fixed))
+
+
+def _equalities(test: Scalar, key: tuple[Scalar, ...]) -> dict[int, Scalar] | None:
+    """The constants of the parts that a conjunction of `part = constant` fixes, each once."""
+    fixed: dict[int, Scalar] = {}
+    for equality in intrinsics.conjuncts(test):
+        pair = equality_pair(equality)
+        for subject, constant in (pair, pair[::-1]) if pair is not None else ():
+            part = _part(subject, key)
+            if part is not None and part not in fixed and is_constant(constant):
+                fixed[part] = constant
+                break
+        else:
+            return None
+    return fixed
+
+
+def _any_binding(test: Call, key: tuple[Scalar, ...]) -> _Binding | None:
+    """`part = ANY (array)`, where elements and part are held alike."""
+    subject, array = test.args
+    element = array.type.element
+    part = _part(subject, key)
+    if part is None or element is None or not is_constant(array):
+        return None
+    sample = ColumnRef(0, element.base)
+    pair = equality_pair(Call(test.function.removeprefix(_ANY), (subject, sample), test.type))
+    if pair != (subject, sample):
+        return None
+    return _Binding(test, (part,), (), array)
+
+
+def _part(subject: Scalar, key: tuple[Scalar, ...]) -> int | None:
+    plain = without_relabeling(subject)
+    return next((i for i, part in enumerate(key) if without_relabeling(part) == plain), None)
+
+
+# From bindings to lookups
+
+
+def _lookup(source: Get, index: KeyedIndex, bindings: list[_Binding]) -> Relation:
+    """The rows of `source` that the bindings allow."""
+    key: list[Scalar] = list(index.key)
+    lists: list[Relation] = []
+    columns = count()
+    for binding in bindings:
+        if len(binding.rows) == 1:
+            for part, constant in zip(binding.parts, binding.rows[0], strict=True):
+                key[part] = constant
+            continue
+        rows = _distinct_rows(binding)
+        lists.append(rows)
+        for part, sql_type in zip(binding.parts, column_types(rows), strict=True):
+            key[part] = ColumnRef(next(columns), sql_type)
+    width = next(columns)
+    source_rows = UNIT if not lists else lists[0] if len(lists) == 1 else Join(tuple(lists), ())
+    found = Lookup(source_rows, source.id, index.id, source.types, tuple(key))
+    return Project(found, tuple(range(width, width + len(source.types)))) if width else found
+
+
+def _distinct_rows(binding: _Binding) -> Relation:
+    """The constants of a binding, none of them twice."""
+    rows: Relation
+    if binding.array is not None:
+        element = binding.array.type.element
+        assert element is not None
+        rows = FlatMap(UNIT, _UNNEST, (binding.array,), (element.base,))
+    else:
+        literals = _literals(binding.rows)
+        if literals is not None:
+            return literals
+        rows = Union(tuple(Map(UNIT, row) for row in binding.rows))
+    columns = tuple(ColumnRef(i, t) for i, t in enumerate(column_types(rows)))
+    return Reduce(rows, columns, ())
+
+
+def _literals(rows: Sequence[tuple[Scalar, ...]]) -> Constant | None:
+    """Distinct rows of literals as a constant."""
+    types: tuple[SqlType, ...] = tuple(scalar.type.base for scalar in rows[0])
+    names = [equality_key(t) or (lambda datum: datum) for t in types]
+    encode = codec_for(types).encode
+    kept: dict[tuple[object, ...], bytes] = {}
+    for row in rows:
+        values = [scalar.value for scalar in row if isinstance(scalar, Literal)]
+        if len(values) < len(types):
+            return None
+        if None not in values:
+            name = tuple(key(value) for key, value in zip(names, values, strict=True))
+            kept.setdefault(name, encode(tuple(values)))
+    return Constant(tuple((data, 1) for data in kept.values()), types)
