@@ -1,8 +1,8 @@
 """to_number: the digits that a template finds in a text.
 
-Characters of the template that are no keywords skip one character of the text each. Digits are read
-up to the template's number of places; a sign may stand before or after them where the template has
-one, and before them anywhere.
+Characters of the template that are no keywords skip one character of the text each; a place for a
+digit that finds none skips one byte. Digits are read up to the template's number of places; a sign
+may stand before or after them where the template has one, and before them anywhere.
 """
 
 import re
@@ -14,10 +14,11 @@ from expr.number_templates import NumberPart, Picture, parse_number_template
 from expr.number_to_char import MAX_ROMAN, roman
 from expr.numeric import EXACT, apply_typmod, parse_numeric, round_to
 
+_LEADS: Final = ("\xc0", "\xe0", "\xf0")  # first bytes of 2, 3 and 4 in UTF-8 are at least these
 _DATA: Final = "0123456789.,+-"
 _EXTRA_DIGITS: Final = 16
 _ROMAN: Final = {roman(value): value for value in range(1, MAX_ROMAN + 1)}
-_LETTERS: Final = re.compile(r"[ \t\n\r\f\v]*([MDCLXVI]+)", re.ASCII | re.IGNORECASE)
+_LETTERS: Final = re.compile(r"[ \t\n\r\f\v]*([MDCLXVI]{1,15})", re.ASCII | re.IGNORECASE)
 
 
 def parse_number(text: str, template: str) -> Decimal:
@@ -25,26 +26,17 @@ def parse_number(text: str, template: str) -> Decimal:
     parts, picture = parse_number_template(template)
     if picture.is_scientific:
         raise SqlError(FEATURE_NOT_SUPPORTED, '"EEEE" not supported for input')
-    if picture.is_roman:
-        return Decimal(_roman_number(text))
     return _Reader(text, picture).read(parts)
-
-
-def _roman_number(text: str) -> int:
-    letters = _LETTERS.match(text)
-    value = None if letters is None else _ROMAN.get(letters[1].upper())
-    if value is None:
-        raise SqlError(INVALID_TEXT_REPRESENTATION, "invalid Roman numeral")
-    return value
 
 
 class _Reader:
     """One pass over a text along a template."""
 
     def __init__(self, text: str, picture: Picture) -> None:
-        self.text = text
+        self.text = text.encode().decode("latin-1")  # a character for each byte
         self.picture = picture
         self.at = 0
+        self.before = picture.before
         self.sign = ""
         self.digits: list[str] = []
         self.after = 0  # digits read so far after the point
@@ -56,7 +48,7 @@ class _Reader:
             if self.at >= len(self.text):
                 break
             if not part.is_keyword:
-                self.at += 1
+                self._skip_character()
                 continue
             self._keyword(part.text)
         return self._value()
@@ -69,7 +61,7 @@ class _Reader:
                 f'invalid input syntax for type numeric: "{text or " "}"',
             )
         shift = self.picture.shift
-        precision = self.picture.before + shift + self.after
+        precision = self.before + shift + self.after
         value = apply_typmod(parse_numeric(text), (precision << 16 | self.after) + 4)
         if not self.picture.is_shifted:
             return value
@@ -87,8 +79,10 @@ class _Reader:
             case "L":
                 self._skip_other(1)
             case "TH":
-                if self.sign != "-" and not self.picture.has_point:
+                if not self.picture.has_point and not self.picture.is_roman:
                     self._skip_other(2)
+            case "RN":
+                self._roman_number()
             case "MI" | "PL" | "SG":
                 signs = {"MI": "-", "PL": "+", "SG": "+-"}[keyword]
                 if character in signs:
@@ -103,7 +97,21 @@ class _Reader:
         """Skip characters that are no part of a number."""
         for _ in range(count):
             if self.text[self.at : self.at + 1] not in tuple(_DATA) and self.at < len(self.text):
-                self.at += 1
+                self._skip_character()
+
+    def _skip_character(self) -> None:
+        """Skip all bytes of a character, or the one that a place has left of it."""
+        lead = self.text[self.at]
+        self.at += 1 + sum(lead >= least for least in _LEADS)
+
+    def _roman_number(self) -> None:
+        letters = _LETTERS.match(self.text, self.at)
+        value = None if letters is None else _ROMAN.get(letters[1].upper())
+        if letters is None or value is None:
+            raise SqlError(INVALID_TEXT_REPRESENTATION, "invalid Roman numeral")
+        self.at = letters.end()
+        self.digits.append(str(value))
+        self.before = len(self.digits[-1])
 
     def _place(self, keyword: str) -> None:
         """A place takes a digit, the point or the sign next to them; it passes over the rest."""
@@ -133,8 +141,6 @@ class _Reader:
 
     def _leading_sign(self) -> None:
         character = self.text[self.at : self.at + 1]
-        if self.picture.sign == "after":
-            return
         if character == "-" or (character == "<" and self.picture.is_bracketed):
             self.sign = "-"
             self.at += 1

@@ -28,6 +28,16 @@ CALLS = {
         ("17301009 years 1759884385 days", "IYYY IDDD IW WW W DDD J"),
         ("-465082 mons", "IYYY IDDD IW WW W DDD J Q"),
     ],
+    # Places for digits skip bytes, all else skips characters.
+    "to_number(text,text)": [
+        ("\u00a00", "99"),
+        ("\u00a00", "999"),
+        ("-5x\u00a0\u00a01", "90TH9"),
+        ("9", "9RN"),
+        ("x XIV7", "9 RN"),
+        ("MMMDCCCLXXXVIIII", "RN"),
+        ("-9.5", "99.9S"),
+    ],
 }
 
 
