@@ -70,12 +70,14 @@ class SubscribeExport(msgspec.Struct, frozen=True, array_like=True, tag="subscri
     others. DEBEZIUM: the same, the others twice: as they were before, as they are after.
     `order_by` (DIFFS only) orders the changes of one timestamp, over the difference and the row;
     whatever it leaves open is in the order of the rows' encodings, the same in every replica.
-    Without `with_snapshot` the changes at the as_of are left out. More than `max_waiting_bytes` of
-    complete times behind the one that is being sent end the subscription with an error.
+    Without `with_snapshot` the changes at the as_of are left out. The subscription ends with an
+    error when the changes of complete times behind the one that is being sent take more than
+    `max_waiting_bytes`, or those at one time, or the snapshot, more than `max_moment_bytes`.
     """
 
     output: OutputFormat
     max_waiting_bytes: int
+    max_moment_bytes: int
     with_snapshot: bool = True
     with_progress: bool = False
     envelope: SubscribeEnvelope = SubscribeEnvelope.DIFFS
