@@ -112,7 +112,7 @@ class InitialContents:
 class AppliedTransaction:
     """What a transaction does: the catalog after it (its `ts` is the caller's to set, from the
     commit), the rows to write, which data shards of the txns shard appear and disappear (what
-    others write are none), and which items stored collections changed of."""
+    others write are none), which items stored collections changed of, and which items changed."""
 
     catalog: Catalog
     diffs: tuple[RowDiff, ...]
@@ -121,6 +121,7 @@ class AppliedTransaction:
     forget: tuple[ShardId, ...] = ()
     contents: tuple[InitialContents, ...] = ()
     changed_ids: frozenset[GlobalId] = frozenset()
+    changed_items: frozenset[GlobalId] = frozenset()
 
 
 def apply_operations(
@@ -156,6 +157,12 @@ def apply_operations(
             if item_id in after
         ),
         changed_ids=frozenset(collection.id for collection in changed),
+        changed_items=frozenset(
+            value.id
+            for pair in builder.changed()
+            for value in pair
+            if isinstance(value, ItemRecord)
+        ),
     )
 
 

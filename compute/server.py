@@ -331,15 +331,9 @@ class Connection(asyncio.Protocol):
                 instance.collections.cache_bytes = cache
             case Hello() | CreateInstance():
                 raise ProtocolError("a connection is initialized once")
-            case (
-                CreateDataflow()
-                | DropDataflow()
-                | RetainDataflows()
-                | AllowCompaction()
-                | AllowWrites()
-                | ShardAdvanced()
-                | SubscribeCredit()
-            ):
+            case RetainDataflows() | AllowCompaction() | AllowWrites() | ShardAdvanced():
+                pass
+            case CreateDataflow() | DropDataflow() | SubscribeCredit():
                 raise ProtocolError("this replica maintains nothing")
             case _:
                 assert_never(command)

@@ -6,16 +6,28 @@ on whichever replica is there next, unless part of its answer was handed on alre
 was on `compute_requests.MAX_ATTEMPTS` replicas when they died is given up, because it may be what
 kills them. A replica that says nothing for SILENCE_TIMEOUT_S is stuck in something that cannot be
 interrupted: its process is ended and started anew.
+
+A request that reads indexes goes to replicas that maintain them (`controllers.dataflows`); it waits
+while there is none, as it does for a replica. One replica of a cluster at a time is allowed to
+write the shards of materialized views; when it is lost, another is.
 """
 
 import asyncio
 import contextlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Final
 
 import msgspec
 import structlog
 
+from compute.dataflow_messages import (
+    AllowWrites,
+    CollectionKind,
+    DataflowDescription,
+    DataflowFrontiers,
+    DataflowSizes,
+    ShardAdvanced,
+)
 from compute.protocol import (
     Command,
     CopyCredit,
@@ -34,10 +46,16 @@ from controllers.compute_metrics import (
     REPLICA_CONNECTIONS,
 )
 from controllers.compute_requests import CopyInFlight, Request
+from controllers.dataflows import ClusterDataflows
 from controllers.orchestrator import Orchestrator, ReplicaEvent
+from controllers.read_holds import ReadHold
+from controllers.refusals import no_replica, not_maintained
+from controllers.replica import ClusterSpec, Replica, process_name
 from controllers.replica_connection import ReplicaConnection
-from core.errors import CANNOT_CONNECT_NOW, SqlError
-from core.ids import Timestamp
+from controllers.storage_collections import StorageCollections
+from core.clock import system_clock
+from core.errors import SqlError
+from core.ids import GlobalId, ShardId, Timestamp
 
 REPLICA_TIMEOUT_S: Final = 30.0
 SILENCE_TIMEOUT_S: Final = 10.0
@@ -47,33 +65,35 @@ MAX_BACKOFF_S: Final = 0.5
 _log: Final = structlog.get_logger(__name__)
 
 
-class Replica:
-    """One replica as its cluster sees it. `connection` is None while it is not connected."""
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-        self.connection: ReplicaConnection | None = None
-        self.serves = False
-        self.is_stuck = False  # its process must be ended
-        self.status: Status | None = None
-        self.last_end: ReplicaEvent | None = None
-        self.end_count = 0  # of its process, since it last served
-        self.upper = Timestamp(0)
-        self.task: asyncio.Task[None] | None = None
+Relay = Callable[[Replica, ShardId, Timestamp], None]
 
 
 class Cluster:
-    """A named pool of replicas and the requests sent to it."""
+    """A pool of replicas, what they maintain, and the requests sent to it. `relay` is told which
+    replica moved the upper of a shard."""
 
-    def __init__(self, name: str, orchestrator: Orchestrator, config: InstanceConfig) -> None:
-        self.name = name
-        self.replicas: dict[str, Replica] = {}
+    def __init__(
+        self,
+        spec: ClusterSpec,
+        orchestrator: Orchestrator,
+        config: InstanceConfig,
+        collections: StorageCollections,
+        relay: Relay,
+    ) -> None:
+        self.id = spec.id
+        self.name = spec.name
+        self.replicas: dict[str, Replica] = {}  # by the name of the process
+        self.dataflows = ClusterDataflows(collections, self.send_to, self._advanced)
         self.is_ready = asyncio.Event()
         self.config = config
         self._orchestrator = orchestrator
         self._requests: dict[int, Request] = {}
         self._waiting: dict[int, Request] = {}
-        self._queue_size = COMMAND_QUEUE_SIZE.labels(name)
+        self._queue_size = COMMAND_QUEUE_SIZE.labels(spec.id)
+        self._relay = relay
+        self._writer: Replica | None = None
+        self._followed: dict[ShardId, None] = {}  # shards of other clusters that are read here
+        self._advances: dict[str, dict[ShardId, Timestamp]] = {}  # to be told, by replica
 
     def start(self, request: Request) -> None:
         """Send `request`, now or as soon as there is a replica."""
@@ -96,18 +116,26 @@ class Cluster:
             if replica.connection is not None:
                 replica.connection.send_frame(frame)
 
-    def ensure(self, names: Iterable[str]) -> list[Replica]:
+    def ensure(self, spec: ClusterSpec) -> list[Replica]:
         """Have exactly these replicas; those that are no longer wanted are returned."""
-        wanted = set(names)
-        gone = [replica for name, replica in self.replicas.items() if name not in wanted]
+        self.name = spec.name
+        wanted = {process_name(spec.id, replica.id): replica for replica in spec.replicas}
+        gone = [replica for process, replica in self.replicas.items() if process not in wanted]
         for replica in gone:
-            del self.replicas[replica.name]
-        for name in wanted:
-            if name not in self.replicas:
-                replica = Replica(name)
-                self.replicas[name] = replica
-                replica.task = asyncio.create_task(self._keep(replica), name=f"replica {name}")
+            del self.replicas[replica.process]
+        self.dataflows.set_has_replicas(bool(wanted))
+        for process, replica_spec in wanted.items():
+            found = self.replicas.get(process)
+            if found is not None:
+                found.spec = replica_spec
+            else:
+                self._run(Replica(process, replica_spec))
         return gone
+
+    def _run(self, replica: Replica) -> None:
+        self.replicas[replica.process] = replica
+        name = f"replica {replica.process}"
+        replica.task = asyncio.create_task(self._keep(replica), name=name)
 
     async def drop(self, replicas: Iterable[Replica]) -> None:
         """Disconnect these replicas and stop their processes."""
@@ -116,10 +144,59 @@ class Cluster:
                 replica.task.cancel()
                 await asyncio.wait([replica.task])
             self._lost(replica)
-            await self._orchestrator.drop(replica.name)
+            await self._orchestrator.drop(replica.process)
             for gauge in (REPLICA_CONNECTED, REPLICA_CONNECTIONS):
                 with contextlib.suppress(KeyError):
-                    gauge.remove(replica.name)
+                    gauge.remove(replica.process)
+
+    def create_dataflow(
+        self, description: DataflowDescription, hold: ReadHold | None, durable_upper: Timestamp
+    ) -> None:
+        """Maintain what is described; see `ClusterDataflows.create`."""
+        for source in description.sources:
+            if source.kind is CollectionKind.SHARD:
+                self.follow(source.shard)
+        self.dataflows.create(description, hold, durable_upper)
+        self._send_waiting()
+
+    def drop_dataflow(self, id: GlobalId) -> None:
+        """Maintain `id` no longer; what waits for it fails."""
+        self.dataflows.drop(id)
+        self._send_waiting()
+
+    def refuse_dataflow(self, id: GlobalId, error: SqlError) -> None:
+        """`id` cannot be maintained; what waits for it fails."""
+        self.dataflows.refuse(id, error)
+        self._send_waiting()
+
+    def follow(self, shard: ShardId) -> None:
+        """Tell the replicas when another one moves this shard's upper."""
+        self._followed[shard] = None
+
+    def unfollow(self, shard: ShardId) -> None:
+        """The shard is no more."""
+        self._followed.pop(shard, None)
+
+    def shard_advanced(self, shard: ShardId, upper: Timestamp, by: Replica) -> None:
+        """`by`, of this cluster or another, moved the upper of `shard`."""
+        if by.process not in self.replicas and shard not in self._followed:
+            return
+        for process, replica in self.replicas.items():
+            if replica is by or not replica.serves:
+                continue
+            if not self._advances:
+                asyncio.get_running_loop().call_soon(self._tell_advances)
+            self._advances.setdefault(process, {})[shard] = upper
+
+    def _tell_advances(self) -> None:
+        advances, self._advances = self._advances, {}
+        for process, uppers in advances.items():
+            self.send_to(process, ShardAdvanced(tuple(uppers.items())))
+
+    def _advanced(self, process: str, shard: ShardId, upper: Timestamp) -> None:
+        replica = self.replicas.get(process)
+        if replica is not None:
+            self._relay(replica, shard, upper)
 
     def fail_all(self, error: SqlError) -> None:
         """End every request with `error`."""
@@ -136,6 +213,14 @@ class Cluster:
 
     def _send(self, request: Request) -> None:
         serving = [replica for replica in self.replicas.values() if replica.serves]
+        if request.needed:
+            refusal = self.dataflows.refusal(request.needed)
+            if refusal is not None:
+                request.fail(refusal)
+                return
+            processes = (replica.process for replica in serving)
+            able = self.dataflows.able(processes, request.needed, request.as_of)
+            serving = [self.replicas[process] for process in able]
         if not serving:
             self._wait_for_replica(request)
             return
@@ -150,7 +235,7 @@ class Cluster:
             return
         for replica in serving:
             assert replica.connection is not None
-            request.replicas.append(replica.name)
+            request.replicas.append(replica.process)
             replica.connection.send_frame(frame)
         if isinstance(request, CopyInFlight):
             request.sent()
@@ -163,8 +248,17 @@ class Cluster:
                 REPLICA_TIMEOUT_S, self._give_up, request
             )
 
+    def _send_waiting(self) -> None:
+        waiting, self._waiting = self._waiting, {}
+        self._queue_size.set(0)
+        for request in waiting.values():
+            self._send(request)
+
     def _give_up(self, request: Request) -> None:
-        request.fail(no_replica(self.name, self.replicas.values()))
+        if any(replica.serves for replica in self.replicas.values()):
+            request.fail(not_maintained(request.needed))
+        else:
+            request.fail(no_replica(self.name, self.replicas.values()))
 
     def note_event(self, event: ReplicaEvent) -> None:
         """Remember that the process of a replica ended."""
@@ -178,7 +272,7 @@ class Cluster:
         loop = asyncio.get_running_loop()
         backoff_s = FIRST_BACKOFF_S
         while True:
-            address = await self._orchestrator.ensure(replica.name)
+            address = await self._orchestrator.ensure(replica.process)
             try:
                 connection = await self._connect(replica, address)
             except OSError:
@@ -193,7 +287,7 @@ class Cluster:
                 self._lost(replica)
             if replica.is_stuck:
                 replica.is_stuck = False
-                await self._orchestrator.drop(replica.name)
+                await self._orchestrator.drop(replica.process)
             if loop.time() - started > MAX_BACKOFF_S:
                 backoff_s = FIRST_BACKOFF_S
             await asyncio.sleep(backoff_s)
@@ -206,7 +300,7 @@ class Cluster:
             def receive(response: Response) -> None:
                 self._receive(replica, response)
 
-            return ReplicaConnection(replica.name, self.config, receive)
+            return ReplicaConnection(replica.process, self.config, receive)
 
         if address.startswith("unix:"):
             _, connection = await loop.create_unix_connection(make, address.removeprefix("unix:"))
@@ -227,33 +321,51 @@ class Cluster:
             timeout=REPLICA_TIMEOUT_S,
         )
         if connection.initialized.done() and not connection.initialized.cancelled():
-            replica.serves = True
-            replica.end_count = 0
-            REPLICA_CONNECTED.labels(replica.name).set(1)
-            REPLICA_CONNECTIONS.labels(replica.name).inc()
-            self.is_ready.set()
-            waiting, self._waiting = self._waiting, {}
-            self._queue_size.set(0)
-            for request in waiting.values():
-                self._send(request)
+            self._connected(replica, connection)
             reason = await connection.lost
         elif connection.lost.done():
             reason = connection.lost.result()
         else:
             reason = "it did not initialize in time"
             replica.is_stuck = True
-        _log.warning("replica_disconnected", replica=replica.name, reason=reason)
+        _log.warning("replica_disconnected", replica=replica.process, reason=reason)
+
+    def _connected(self, replica: Replica, connection: ReplicaConnection) -> None:
+        """A replica serves: tell it what to maintain, then what waits for it."""
+        replica.serves = True
+        replica.changed_at = Timestamp(system_clock())
+        replica.end_count = 0
+        REPLICA_CONNECTED.labels(replica.process).set(1)
+        REPLICA_CONNECTIONS.labels(replica.process).inc()
+        self.is_ready.set()
+        self.dataflows.connect(replica.process)
+        if self._writer is None:
+            self._writer = replica
+        connection.send(AllowWrites(self._writer is replica))
+        self._send_waiting()
+
+    def _hand_over(self) -> None:
+        """Let another replica write the shards."""
+        self._writer = next((found for found in self.replicas.values() if found.serves), None)
+        if self._writer is not None and self._writer.connection is not None:
+            self._writer.connection.send(AllowWrites(True))
 
     def _lost(self, replica: Replica) -> None:
         """Start the requests of a replica that is gone anew, or fail them."""
+        if replica.serves:
+            replica.changed_at = Timestamp(system_clock())
         replica.connection = None
         replica.serves = False
         replica.status = None
-        REPLICA_CONNECTED.labels(replica.name).set(0)
+        replica.sizes = ()
+        REPLICA_CONNECTED.labels(replica.process).set(0)
+        self.dataflows.disconnect(replica.process)
+        if self._writer is replica:
+            self._hand_over()
         if not any(other.serves for other in self.replicas.values()):
             self.is_ready.clear()
         for request in tuple(self._requests.values()):
-            if replica.name in request.replicas and request.lose(replica.name):
+            if replica.process in request.replicas and request.lose(replica.process):
                 self._send(request)
 
     def _receive(self, replica: Replica, response: Response) -> None:
@@ -261,30 +373,16 @@ class Cluster:
             case PeekRows(id=id) | RequestError(id=id) | Staged(id=id) | CopyCredit(id=id):
                 request = self._requests.get(id)
                 if request is not None:
-                    request.receive(replica.name, response)
+                    request.receive(replica.process, response)
             case Status(metrics=metrics):
                 if not metrics and replica.status is not None:
                     response = msgspec.structs.replace(response, metrics=replica.status.metrics)
                 replica.status = response
             case Frontiers(upper=upper):
                 replica.upper = upper
+            case DataflowFrontiers(frontiers=frontiers):
+                self.dataflows.receive(replica.process, frontiers)
+            case DataflowSizes(operators=operators):
+                replica.sizes = operators
             case _:
                 pass
-
-
-def no_replica(cluster: str, replicas: Iterable[Replica]) -> SqlError:
-    """What a request answers that no replica took in time."""
-    ends = [
-        f"Replica {replica.name} keeps stopping: {replica.end_count} times since it last served, "
-        f"at last with exit status {replica.last_end.exit_status}."
-        for replica in replicas
-        if replica.end_count and replica.last_end is not None
-    ]
-    return SqlError(
-        CANNOT_CONNECT_NOW,
-        f'no replica of cluster "{cluster}" is available',
-        detail=" ".join(ends) or None,
-        hint="The server's log tells why a replica stopped."
-        if ends
-        else "Retry the statement in a moment.",
-    )

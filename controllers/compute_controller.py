@@ -1,17 +1,26 @@
 """The compute controller: the clusters, and what is asked of them.
 
-`ComputeClusters` implements `ComputeClient`. Rows go from a replica's socket straight to the
-waiting session; what becomes of a request when its replica dies is told in `controllers.cluster`.
+`ComputeClusters` implements `ComputeClient`. Clusters are known by their ids. Rows go from a
+replica's socket straight to the waiting session; what becomes of a request when its replica dies is
+told in `controllers.cluster`, how maintained collections are kept in `controllers.dataflows`.
 """
 
 import asyncio
 import itertools
 from collections import OrderedDict
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from typing import Final
 
 import msgspec
 from prometheus_client import REGISTRY
 
+from compute.dataflow_messages import (
+    AllowCompaction,
+    CollectionKind,
+    CollectionSource,
+    DataflowDescription,
+)
 from compute.protocol import (
     CopyWork,
     InstanceConfig,
@@ -42,46 +51,102 @@ from controllers.compute_requests import (
     replica_lost,
 )
 from controllers.orchestrator import Orchestrator, ReplicaEvent
+from controllers.read_holds import ReadHold
+from controllers.replica import ClusterSpec, Replica
+from controllers.storage_collections import StorageCollections
 from core.errors import CANNOT_CONNECT_NOW, UNDEFINED_OBJECT, SqlError
+from core.ids import MIN_TIMESTAMP, GlobalId, ShardId, Timestamp
 from persist.txns_state import TxnsPush
 
 SILENCE_CHECK_S: Final = 5.0
+COMPACTION_INTERVAL_S: Final = 1.0
 MAX_ENCODED_WORKS: Final = 1024
 MAX_REMEMBERED_WORK_BYTES: Final = 16 * 1024
+
+
+ShardListener = Callable[[ShardId, Timestamp], object]
 
 
 class ComputeClusters:
     """All clusters. Implements `ComputeClient`."""
 
-    def __init__(self, orchestrator: Orchestrator, config: InstanceConfig) -> None:
+    def __init__(
+        self, orchestrator: Orchestrator, config: InstanceConfig, collections: StorageCollections
+    ) -> None:
         self._orchestrator = orchestrator
         self._config = config
+        self._collections = collections
+        self._since = MIN_TIMESTAMP  # as last told to the replicas
+        self._shard_listeners: list[ShardListener] = []
         self._clusters: dict[str, Cluster] = {}
         self._ids = itertools.count(1)
-        self._encoded: OrderedDict[int, tuple[PeekRequest, bytes]] = OrderedDict()
+        self._encoded: OrderedDict[int, _EncodedPeek] = OrderedDict()
         self._collector = ReplicaCollector(self._statuses)
-        self._watch: asyncio.Task[None] | None = None
+        self._tasks: list[asyncio.Task[None]] = []
         self._is_closed = False
         orchestrator.add_listener(self._note_event)
         REGISTRY.register(self._collector)
 
-    async def ensure_cluster(self, cluster: str, replicas: tuple[str, ...]) -> None:
-        """Run `cluster` with exactly these replicas; returns before they serve."""
+    def add_shard_listener(self, listener: ShardListener) -> None:
+        """Tell `listener` of each upper that a replica moved."""
+        self._shard_listeners.append(listener)
+
+    async def ensure_cluster(self, spec: ClusterSpec) -> None:
+        """Run a cluster with exactly these replicas; returns before they serve."""
         if self._is_closed:
             raise RuntimeError("the compute controller is closed")
-        if self._watch is None:
-            self._watch = asyncio.create_task(self._watch_silence(), name="replica watch")
-        found = self._clusters.get(cluster)
+        if not self._tasks:
+            self._tasks = [
+                asyncio.create_task(self._watch_silence(), name="replica watch"),
+                asyncio.create_task(self._allow_compaction(), name="compaction of dataflows"),
+            ]
+        found = self._clusters.get(spec.id)
         if found is None:
-            found = self._clusters[cluster] = Cluster(cluster, self._orchestrator, self._config)
-        await found.drop(found.ensure(f"{cluster}-{replica}" for replica in replicas))
+            found = self._clusters[spec.id] = Cluster(
+                spec, self._orchestrator, self._config, self._collections, self._relay
+            )
+        await found.drop(found.ensure(spec))
 
     async def drop_cluster(self, cluster: str) -> None:
         """Stop the cluster's replicas; its requests fail with 57P01."""
         found = self._clusters.pop(cluster, None)
         if found is not None:
             found.fail_all(replica_lost())
-            await found.drop(found.ensure(()))
+            found.dataflows.close()
+            await found.drop(found.ensure(ClusterSpec(found.id, found.name, ())))
+
+    def create_dataflow(
+        self,
+        cluster: str,
+        description: DataflowDescription,
+        hold: ReadHold | None,
+        durable_upper: Timestamp = MIN_TIMESTAMP,
+    ) -> None:
+        """Maintain what is described from its `as_of` on, which `hold` holds (it is the
+        controller's from here on). Nothing happens if there is no such cluster any more."""
+        found = self._clusters.get(cluster)
+        if found is not None:
+            found.create_dataflow(description, hold, durable_upper)
+        elif hold is not None:
+            hold.release()
+
+    def drop_dataflow(self, cluster: str, id: GlobalId) -> None:
+        """Maintain `id` no longer. No error if nothing does."""
+        found = self._clusters.get(cluster)
+        if found is not None:
+            found.drop_dataflow(id)
+
+    def refuse_dataflow(self, cluster: str, id: GlobalId, error: SqlError) -> None:
+        """`id` cannot be described: whoever needs it gets `error`."""
+        found = self._clusters.get(cluster)
+        if found is not None:
+            found.refuse_dataflow(id, error)
+
+    def forget_shards(self, shards: Iterable[ShardId]) -> None:
+        """These shards are no more."""
+        for shard in shards:
+            for cluster in self._clusters.values():
+                cluster.unfollow(shard)
 
     async def wait_ready(self, timeout_s: float) -> None:
         """Until every cluster has a replica that serves. Raises TimeoutError."""
@@ -108,15 +173,21 @@ class ComputeClusters:
             return
         self._is_closed = True
         REGISTRY.unregister(self._collector)
-        if self._watch is not None:
-            self._watch.cancel()
-            await asyncio.wait([self._watch])
-        await asyncio.gather(*(self.drop_cluster(name) for name in tuple(self._clusters)))
+        for task in self._tasks:
+            task.cancel()
+        if self._tasks:
+            await asyncio.wait(self._tasks)
+        await asyncio.gather(*(self.drop_cluster(id) for id in tuple(self._clusters)))
         await self._orchestrator.close()
 
     async def peek(self, request: PeekRequest) -> PeekStream:
         cluster = self._cluster(request.cluster)
-        peek = PeekRequestInFlight(next(self._ids), cluster, self._work(request), request.as_of)
+        encoded = self._work(request)
+        for shard in encoded.followed:
+            cluster.follow(shard)
+        peek = PeekRequestInFlight(
+            next(self._ids), cluster, encoded.work, request.as_of, encoded.needed
+        )
         cluster.start(peek)
         return peek
 
@@ -132,7 +203,10 @@ class ComputeClusters:
             request.returning_output,
             request.context,
         )
-        stage = StageInFlight(next(self._ids), cluster, encode_work(work), request.as_of)
+        for shard in _followed(request.sources):
+            cluster.follow(shard)
+        needed = _needed(request.sources)
+        stage = StageInFlight(next(self._ids), cluster, encode_work(work), request.as_of, needed)
         cluster.start(stage)
         return await stage.result()
 
@@ -155,32 +229,32 @@ class ComputeClusters:
         for cluster in self._clusters.values():
             cluster.broadcast(frame)
 
-    def _cluster(self, name: str) -> Cluster:
-        cluster = self._clusters.get(name)
+    def _cluster(self, id: str) -> Cluster:
+        cluster = self._clusters.get(id)
         if cluster is None:
-            raise SqlError(UNDEFINED_OBJECT, f'unknown cluster "{name}"')
+            raise SqlError(UNDEFINED_OBJECT, f'unknown cluster "{id}"')
         if not cluster.replicas:
             raise SqlError(
                 CANNOT_CONNECT_NOW,
-                f'cluster "{name}" has no replicas available to service request',
+                f'cluster "{cluster.name}" has no replicas available to service request',
                 hint="Use CREATE CLUSTER REPLICA to add one.",
             )
         return cluster
 
-    def _work(self, request: PeekRequest) -> bytes:
+    def _work(self, request: PeekRequest) -> "_EncodedPeek":
         """The request's encoded work. A session's cached plan comes again and again as the same
         object, so the last encodings are kept by the relation's identity."""
         key = id(request.relation)
         known = self._encoded.get(key)
         if known is not None:
-            earlier, work = known
+            earlier = known.request
             if (
                 earlier.relation is request.relation
                 and earlier.output == request.output
                 and earlier.finishing == request.finishing
                 and earlier.sources == request.sources
             ):
-                return work
+                return known
         work = encode_work(
             PeekWork(
                 request.relation,
@@ -189,12 +263,32 @@ class ComputeClusters:
                 request.output,
             )
         )
+        made = _EncodedPeek(request, work, _needed(request.sources), _followed(request.sources))
         if len(work) <= MAX_REMEMBERED_WORK_BYTES:
-            self._encoded[key] = (request, work)
+            self._encoded[key] = made
             self._encoded.move_to_end(key)
             if len(self._encoded) > MAX_ENCODED_WORKS:
                 self._encoded.popitem(last=False)
-        return work
+        return made
+
+    def _relay(self, by: Replica, shard: ShardId, upper: Timestamp) -> None:
+        """A replica moved the upper of a shard: tell the others that read it."""
+        for listener in self._shard_listeners:
+            listener(shard, upper)
+        for cluster in self._clusters.values():
+            cluster.shard_advanced(shard, upper, by)
+
+    async def _allow_compaction(self) -> None:
+        """Tell replicas how far back nobody reads any more, whenever that has moved."""
+        while True:
+            await asyncio.sleep(COMPACTION_INTERVAL_S)
+            since = self._collections.since()
+            if since > self._since:
+                self._since = since
+                frame = encode_frame(AllowCompaction(since))
+                for cluster in self._clusters.values():
+                    if len(cluster.dataflows):
+                        cluster.broadcast(frame)
 
     def _note_event(self, event: ReplicaEvent) -> None:
         for cluster in self._clusters.values():
@@ -209,8 +303,31 @@ class ComputeClusters:
 
     def _statuses(self) -> dict[str, Status]:
         return {
-            replica.name: replica.status
+            replica.process: replica.status
             for cluster in self._clusters.values()
             for replica in cluster.replicas.values()
             if replica.status is not None
         }
+
+
+@dataclass(frozen=True, slots=True)
+class _EncodedPeek:
+    """A peek's encoded work, the dataflows that it needs, and the shards whose uppers it may wait
+    for."""
+
+    request: PeekRequest
+    work: bytes
+    needed: tuple[GlobalId, ...]
+    followed: tuple[ShardId, ...]
+
+
+def _needed(sources: tuple[CollectionSource, ...]) -> tuple[GlobalId, ...]:
+    return tuple(source.index for source in sources if source.index is not None)
+
+
+def _followed(sources: tuple[CollectionSource, ...]) -> tuple[ShardId, ...]:
+    return tuple(
+        source.shard
+        for source in sources
+        if source.kind is CollectionKind.SHARD and source.index is None
+    )

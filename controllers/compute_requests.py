@@ -32,7 +32,7 @@ from compute.protocol import (
 from controllers.compute_client import PeekChunk
 from controllers.compute_metrics import peek_histogram
 from core.errors import ADMIN_SHUTDOWN, SqlError
-from core.ids import Timestamp
+from core.ids import MIN_TIMESTAMP, GlobalId, Timestamp
 
 MAX_ATTEMPTS: Final = 3
 CREDIT_STEP_BYTES: Final = PEEK_WINDOW_BYTES // 4
@@ -41,7 +41,8 @@ CREDIT_STEP_BYTES: Final = PEEK_WINDOW_BYTES // 4
 class Owner(Protocol):
     """What a request needs of its cluster."""
 
-    name: str
+    @property
+    def id(self) -> str: ...
 
     def send_to(self, replica: str, command: Command) -> None:
         """Send, if the replica is still there."""
@@ -53,13 +54,22 @@ class Owner(Protocol):
 
 
 class Request:
-    """The common part: an id, the replicas it was sent to, and whether it is over."""
+    """The common part: an id, the replicas it was sent to, and whether it is over. `needed` are
+    dataflows of the cluster that it reads at `as_of`."""
 
     goes_to_all = False
 
-    def __init__(self, id: int, owner: Owner) -> None:
+    def __init__(
+        self,
+        id: int,
+        owner: Owner,
+        as_of: Timestamp = MIN_TIMESTAMP,
+        needed: tuple[GlobalId, ...] = (),
+    ) -> None:
         self.id = id
         self.owner = owner
+        self.as_of = as_of
+        self.needed = needed
         self.replicas: list[str] = []
         self.attempts = 0
         self.timer: asyncio.TimerHandle | None = None
@@ -142,8 +152,15 @@ class PeekRequestInFlight(Request):
 
     goes_to_all = True
 
-    def __init__(self, id: int, owner: Owner, work: bytes, as_of: Timestamp) -> None:
-        super().__init__(id, owner)
+    def __init__(
+        self,
+        id: int,
+        owner: Owner,
+        work: bytes,
+        as_of: Timestamp,
+        needed: tuple[GlobalId, ...] = (),
+    ) -> None:
+        super().__init__(id, owner, as_of, needed)
         self._command = Peek(id, work, as_of)
         self._winner: str | None = None
         self._chunks: deque[PeekChunk] = deque()
@@ -211,14 +228,21 @@ class PeekRequestInFlight(Request):
         self._chunks.clear()
 
     def _observe(self, result: str) -> None:
-        peek_histogram(self.owner.name, result).observe(perf_counter() - self._started)
+        peek_histogram(self.owner.id, result).observe(perf_counter() - self._started)
 
 
 class StageInFlight(Request):
     """A staged query."""
 
-    def __init__(self, id: int, owner: Owner, work: bytes, as_of: Timestamp) -> None:
-        super().__init__(id, owner)
+    def __init__(
+        self,
+        id: int,
+        owner: Owner,
+        work: bytes,
+        as_of: Timestamp,
+        needed: tuple[GlobalId, ...] = (),
+    ) -> None:
+        super().__init__(id, owner, as_of, needed)
         self._command = Stage(id, work, as_of)
         self._staged: Staged | None = None
 

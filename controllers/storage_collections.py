@@ -24,9 +24,18 @@ class StorageCollections:
         self._upper = upper
         self._lag_us = lag_us
 
+    def newest(self) -> Timestamp:
+        """The time of the newest commit."""
+        return Timestamp(self._upper() - 1)
+
+    def oldest_readable(self) -> Timestamp:
+        """The oldest time that anybody reads at from here on, whatever the policy: the oldest hold,
+        else now."""
+        return self.holds.advance_floor(self.newest())
+
     def since(self) -> Timestamp:
         """How far sinces may be now; from here on no hold before it can be taken."""
-        wanted = Timestamp(max(MIN_TIMESTAMP, self._upper() - 1 - self._lag_us()))
+        wanted = Timestamp(max(MIN_TIMESTAMP, self.newest() - self._lag_us()))
         return self.holds.advance_floor(wanted)
 
     def since_of(self, shard: ShardId) -> Timestamp:

@@ -65,6 +65,7 @@ class CommitBatch:
         self.catalog = base
         self.written: set[GlobalId] = set()
         self.changed_collections: set[GlobalId] = set()
+        self.changed_items: set[GlobalId] = set()
         self.request_count = 0
         self._last_writes = last_writes
         self._rows: dict[DurableRow, int] = {}
@@ -109,6 +110,7 @@ class CommitBatch:
         self.request_count += 1
         if applied.diffs:
             self.catalog = applied.catalog
+            self.changed_items |= applied.changed_items
             self.written.add(RAW_CATALOG_ID)
             self._take_rows(applied.diffs)
         self._take_shards(applied)

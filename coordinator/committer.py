@@ -40,7 +40,7 @@ from coordinator.requests import WriteRequest as WriteRequest
 from core import errors
 from core.clock import Clock
 from core.errors import DeterminateError, FencedError, IndeterminateError, SqlError
-from core.ids import ShardId, Timestamp
+from core.ids import GlobalId, ShardId, Timestamp
 from persist.batches import Batch
 
 VALIDATION_SLICE_S: Final = 0.002
@@ -59,10 +59,12 @@ class CommitLog(boot.CommitLog, Protocol):
 
 @dataclass(frozen=True, slots=True)
 class CatalogChange:
-    """A published change, for whoever acts on it off the critical path."""
+    """A published change, for whoever acts on it off the critical path; `items` are the items that
+    it created, dropped or altered."""
 
     old: Catalog
     new: Catalog
+    items: frozenset[GlobalId]
 
 
 ChangeListener = Callable[[CatalogChange], None]
@@ -271,8 +273,9 @@ class Committer:
         new = replace(batch.catalog, ts=ts)
         self._published.publish(new)
         self._last_writes.forget(batch.changed_collections.difference(new.collections))
+        change = CatalogChange(old, new, frozenset(batch.changed_items))
         for listener in self._listeners:
-            listener(CatalogChange(old, new))
+            listener(change)
 
     def _answer(self, members: list[_Waiting], ts: Timestamp) -> None:
         catalog = self._published.catalog

@@ -1,60 +1,118 @@
 """What a catalog change implies for the controllers, and the task that carries it out.
 
-`implications` is a pure function of two catalogs; unchanged parts are recognised by identity, so
-its cost does not grow with the catalog. The task remembers the last catalog it acted on and goes
-straight from there to the newest one, however many lie between: the function is idempotent, and at
-boot it starts from the empty catalog. Nothing a client waits for happens here.
+`implications` is a pure function of two catalogs and the items that may differ; unchanged parts are
+recognised by identity, so its cost does not grow with the catalog. The task remembers the last
+catalog it acted on and goes straight from there to the newest one, however many lie between: the
+function is idempotent, and at boot it starts from the empty catalog. Nothing a client waits for
+happens here, except that whoever reads a new index waits for its dataflow.
+
+The time at which a new materialized view or index starts is that of the commit that created it; it
+is held (`controllers.read_holds`) in the very turn in which the commit is published. At boot a view
+resumes from what is durable of it, an index starts at the newest time; both are held before
+anything may compact what they read.
 """
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Final, Protocol
 
+import structlog
+
+from catalog.objects import ItemRecord
 from catalog.state import Catalog
+from compute.dataflow_messages import DataflowDescription
+from controllers.read_holds import ReadHold
+from controllers.replica import ClusterSpec, ReplicaSpec
+from controllers.storage_collections import StorageCollections
+from coordinator.committer import CatalogChange
+from coordinator.dataflows import definition, describe, is_maintained
 from coordinator.metrics import IMPLICATIONS_SECONDS
 from coordinator.published import PublishedCatalog
-from core.ids import ShardId, Timestamp
+from core.errors import INTERNAL_ERROR, DeterminateError, IndeterminateError, SqlError
+from core.ids import MIN_TIMESTAMP, GlobalId, ShardId, Timestamp
+from core.retry import Backoff
+from sql.catalog_view import ItemKind
 from sql.variables import system_value
+
+STORAGE_DEADLINE_S: Final = 60.0
+RETRY_PLANNING_S: Final = 30.0
+
+_log: Final = structlog.get_logger("headwater.implications")
+
+
+@dataclass(frozen=True, slots=True)
+class DroppedDataflow:
+    """A dataflow that is no longer wanted, and the shard that it wrote."""
+
+    cluster_id: str
+    id: GlobalId
+    shard: ShardId | None
 
 
 @dataclass(frozen=True, slots=True)
 class Implications:
-    """Clusters by name, with the names of their replicas; shards by id. `limits` (the memory of one
-    query and of a replica's decoded collections, in bytes) is None when they stay as they are."""
+    """Clusters, shards and dataflows by id; `to_maintain` in an order in which inputs come before
+    their users. `limits` (the memory of one query and of a replica's decoded collections, in bytes)
+    is None when they stay as they are."""
 
-    clusters_to_run: tuple[tuple[str, tuple[str, ...]], ...] = ()
+    clusters_to_run: tuple[ClusterSpec, ...] = ()
     clusters_to_drop: tuple[str, ...] = ()
     shards_to_finalize: tuple[ShardId, ...] = ()
     limits: tuple[int, int] | None = None
+    to_maintain: tuple[GlobalId, ...] = ()
+    to_drop: tuple[DroppedDataflow, ...] = ()
 
 
 class ClusterController(Protocol):
     """What is needed of the compute controller."""
 
-    async def ensure_cluster(self, cluster: str, replicas: tuple[str, ...]) -> None: ...
+    async def ensure_cluster(self, spec: ClusterSpec) -> None: ...
 
     async def drop_cluster(self, cluster: str) -> None: ...
+
+    def create_dataflow(
+        self,
+        cluster: str,
+        description: DataflowDescription,
+        hold: ReadHold | None,
+        durable_upper: Timestamp,
+    ) -> None: ...
+
+    def drop_dataflow(self, cluster: str, id: GlobalId) -> None: ...
+
+    def refuse_dataflow(self, cluster: str, id: GlobalId, error: SqlError) -> None: ...
+
+    def forget_shards(self, shards: Iterable[ShardId]) -> None: ...
 
     def update_configuration(
         self, query_memory_bytes: int, collection_cache_bytes: int
     ) -> None: ...
 
 
+class ShardController(Protocol):
+    """What is needed of `controllers.written_shards`."""
+
+    async def open(self, sinces: Mapping[ShardId, Timestamp]) -> None: ...
+
+    def upper(self, shard: ShardId) -> Timestamp: ...
+
+    def forget(self, shard: ShardId) -> None: ...
+
+
 Finalize = Callable[[Iterable[ShardId], Timestamp], None]
 
 
-def implications(old: Catalog, new: Catalog) -> Implications:
-    """What to do so that the controllers, which fit `old`, fit `new`."""
-    to_run: list[tuple[str, tuple[str, ...]]] = []
+def implications(old: Catalog, new: Catalog, items: Iterable[GlobalId]) -> Implications:
+    """What to do so that the controllers, which fit `old`, fit `new`; of all items, only `items`
+    may differ."""
+    to_run: list[ClusterSpec] = []
     to_drop: list[str] = []
     if old.clusters is not new.clusters or old.replicas is not new.replicas:
         before, after = _clusters(old), _clusters(new)
-        to_run = [
-            (name, replicas) for name, replicas in after.items() if before.get(name) != replicas
-        ]
-        to_drop = [name for name in before if name not in after]
+        to_run = [spec for id, spec in after.items() if before.get(id) != spec]
+        to_drop = [id for id in before if id not in after]
     to_finalize: list[ShardId] = []
     if old.unfinalized is not new.unfinalized:
         to_finalize = [shard for shard in new.unfinalized if shard not in old.unfinalized]
@@ -63,29 +121,107 @@ def implications(old: Catalog, new: Catalog) -> Implications:
         new
     ):
         limits = replica_limits(new)
-    return Implications(tuple(to_run), tuple(to_drop), tuple(to_finalize), limits)
+    maintained, dropped = _dataflows(old, new, items)
+    return Implications(
+        tuple(to_run), tuple(to_drop), tuple(to_finalize), limits, maintained, dropped
+    )
+
+
+def _dataflows(
+    old: Catalog, new: Catalog, items: Iterable[GlobalId]
+) -> tuple[tuple[GlobalId, ...], tuple[DroppedDataflow, ...]]:
+    maintain: set[GlobalId] = set()
+    dropped: list[DroppedDataflow] = []
+    for id in items:
+        before, after = _record(old, id), _record(new, id)
+        if before is not None and is_maintained(before):
+            moved = after is None or after.cluster_id != before.cluster_id
+            if moved and before.cluster_id is not None:
+                collection = old.collections.get(id) if after is None else None
+                shard = None if collection is None else collection.shard
+                dropped.append(DroppedDataflow(before.cluster_id, id, shard))
+        if after is None:
+            continue
+        if is_maintained(after):
+            if before is None or definition(before) != definition(after):
+                maintain.add(id)
+        elif before is not None and before.create_sql != after.create_sql:
+            maintain |= _maintained_users(new, id)
+    return tuple(sorted(maintain, key=_creation_order)), tuple(dropped)
+
+
+def _maintained_users(catalog: Catalog, id: GlobalId) -> set[GlobalId]:
+    """What is maintained by way of a view."""
+    found: set[GlobalId] = set()
+    stack = [id]
+    while stack:
+        for user in catalog.dependents.get(stack.pop(), ()):
+            record = catalog.items[user].record
+            if is_maintained(record):
+                found.add(user)
+            elif record.kind is ItemKind.VIEW:
+                stack.append(user)
+    return found
+
+
+def _creation_order(id: GlobalId) -> int:
+    """Ids are given out in order, and what an item reads is older than the item."""
+    return int(id[1:])
+
+
+def _record(catalog: Catalog, id: GlobalId) -> ItemRecord | None:
+    entry = catalog.items.get(id)
+    return None if entry is None else entry.record
 
 
 class ImplicationsTask:
-    """`run` is the task; `changed` is the committer's listener."""
+    """`start` once, then `run` is the task; `changed` is the committer's listener."""
 
     def __init__(
-        self, published: PublishedCatalog, clusters: ClusterController, finalize: Finalize
+        self,
+        published: PublishedCatalog,
+        clusters: ClusterController,
+        shards: ShardController,
+        collections: StorageCollections,
+        finalize: Finalize,
     ) -> None:
         self._published = published
         self._clusters = clusters
+        self._shards = shards
+        self._collections = collections
         self._finalize = finalize
         self._applied = Catalog()
+        self._changed_items: set[GlobalId] = set()
+        self._holds: dict[GlobalId, ReadHold] = {}  # of what is not handed to the controller yet
+        self._to_maintain: dict[GlobalId, None] = {}
         self._wake = asyncio.Event()
         self._wake.set()
 
-    def changed(self, change: object) -> None:
-        """A newer catalog was published."""
-        del change
+    def changed(self, change: CatalogChange) -> None:
+        """A newer catalog was published: hold its time for what it created."""
+        for id in change.items:
+            record = _record(change.new, id)
+            if record is not None and is_maintained(record) and id not in change.old.items:
+                self._hold(id, change.new.ts)
+        self._changed_items |= change.items
         self._wake.set()
 
+    async def start(self, catalog: Catalog) -> None:
+        """Take the holds that resuming needs, and start the clusters. What is to be maintained is
+        planned once the task runs."""
+        maintained = [
+            entry.record for entry in catalog.items.values() if is_maintained(entry.record)
+        ]
+        await self._open_shards(catalog, (record.id for record in maintained))
+        for record in maintained:
+            durable = self._durable_upper(catalog, record.id)
+            self._hold(record.id, Timestamp(durable - 1) if durable else catalog.ts)
+        self._changed_items.update(catalog.items)
+        await self._settle(catalog)
+
     async def run(self) -> None:
-        """Act on the newest catalog whenever there is one, until cancelled."""
+        """Act on the newest catalog whenever there is one, until cancelled. Raises FencedError,
+        DeterminateError, IndeterminateError."""
         while True:
             await self._wake.wait()
             self._wake.clear()
@@ -94,16 +230,97 @@ class ImplicationsTask:
             IMPLICATIONS_SECONDS.observe(time.perf_counter() - started)
 
     async def apply(self, new: Catalog) -> None:
-        """Carry out what `new` implies. Finalization only remembers: it takes its time."""
-        todo = implications(self._applied, new)
+        """Carry out what `new` implies."""
+        dropped_clusters = await self._settle(new)
+        await self._maintain(new)
+        for id in dropped_clusters:
+            await self._clusters.drop_cluster(id)
+
+    async def _settle(self, new: Catalog) -> tuple[str, ...]:
+        """Everything but making dataflows and dropping clusters, which are returned. Finalization
+        only remembers: it takes its time."""
+        items, self._changed_items = self._changed_items, set()
+        todo = implications(self._applied, new, items)
+        self._applied = new
         self._finalize(todo.shards_to_finalize, new.ts)
         if todo.limits is not None:
             self._clusters.update_configuration(*todo.limits)
-        for name, replicas in todo.clusters_to_run:
-            await self._clusters.ensure_cluster(name, replicas)
-        for name in todo.clusters_to_drop:
-            await self._clusters.drop_cluster(name)
-        self._applied = new
+        for dropped in todo.to_drop:
+            self._clusters.drop_dataflow(dropped.cluster_id, dropped.id)
+            if dropped.shard is not None:
+                self._shards.forget(dropped.shard)
+                self._clusters.forget_shards((dropped.shard,))
+        for id in items:
+            if id not in new.items:
+                self._forget(id)
+        self._to_maintain.update(dict.fromkeys(todo.to_maintain))
+        for spec in todo.clusters_to_run:
+            await self._clusters.ensure_cluster(spec)
+        return todo.clusters_to_drop
+
+    async def _maintain(self, catalog: Catalog) -> None:
+        """Plan what is to be maintained, and hand it to the clusters."""
+        await self._open_shards(catalog, self._to_maintain)
+        failed: list[GlobalId] = []
+        while self._to_maintain:
+            id = next(iter(self._to_maintain))
+            del self._to_maintain[id]
+            record = _record(catalog, id)
+            if record is None or record.cluster_id is None:
+                self._forget(id)
+                continue
+            hold = self._holds.get(id)
+            as_of = catalog.ts if hold is None else hold.ts
+            try:
+                description = await describe(record, catalog, as_of)
+            except Exception as error:  # a definition that cannot be planned costs only its users
+                is_bug = not isinstance(error, SqlError)
+                _log.error("cannot plan", id=id, error=repr(error), exc_info=is_bug)
+                self._clusters.refuse_dataflow(record.cluster_id, id, _refusal(record, error))
+                failed.append(id)
+                continue
+            durable = self._durable_upper(catalog, id)
+            hold = self._holds.pop(id, None)
+            self._clusters.create_dataflow(record.cluster_id, description, hold, durable)
+        if failed:
+            self._to_maintain.update(dict.fromkeys(failed))
+            asyncio.get_running_loop().call_later(RETRY_PLANNING_S, self._wake.set)
+
+    async def _open_shards(self, catalog: Catalog, ids: Iterable[GlobalId]) -> None:
+        """Create the shards that do not exist yet, and learn the uppers of those that do."""
+        collections = (catalog.collections.get(id) for id in ids)
+        sinces = {found.shard: found.as_of for found in collections if found is not None}
+        backoff = Backoff(STORAGE_DEADLINE_S)
+        while sinces:
+            try:
+                await self._shards.open(sinces)
+            except* (DeterminateError, IndeterminateError) as errors:
+                if backoff.is_exhausted:
+                    raise
+                _log.warning("could not open shards", error=str(errors))
+                await backoff.wait()
+            else:
+                return
+
+    def _durable_upper(self, catalog: Catalog, id: GlobalId) -> Timestamp:
+        collection = catalog.collections.get(id)
+        return MIN_TIMESTAMP if collection is None else self._shards.upper(collection.shard)
+
+    def _hold(self, id: GlobalId, ts: Timestamp) -> None:
+        ts = max(ts, self._collections.holds.since_floor)
+        self._holds[id] = self._collections.holds.acquire(ts)
+
+    def _forget(self, id: GlobalId) -> None:
+        self._to_maintain.pop(id, None)
+        hold = self._holds.pop(id, None)
+        if hold is not None:
+            hold.release()
+
+
+def _refusal(record: ItemRecord, error: Exception) -> SqlError:
+    detail = error.message if isinstance(error, SqlError) else repr(error)
+    kind = str(record.kind).replace("-", " ")
+    return SqlError(INTERNAL_ERROR, f'cannot maintain {kind} "{record.name}"', detail=detail)
 
 
 def replica_limits(catalog: Catalog) -> tuple[int, int]:
@@ -113,11 +330,13 @@ def replica_limits(catalog: Catalog) -> tuple[int, int]:
     return int(query), int(system_value("compute_collection_cache_size", overrides))
 
 
-def _clusters(catalog: Catalog) -> dict[str, tuple[str, ...]]:
-    """Replica names by cluster name."""
-    replicas: dict[str, list[str]] = {cluster_id: [] for cluster_id in catalog.clusters}
+def _clusters(catalog: Catalog) -> dict[str, ClusterSpec]:
+    replicas: dict[str, list[ReplicaSpec]] = {cluster_id: [] for cluster_id in catalog.clusters}
     for replica in catalog.replicas.values():
-        replicas[replica.cluster_id].append(replica.name)
+        replicas[replica.cluster_id].append(ReplicaSpec(replica.id, replica.name))
     return {
-        cluster.name: tuple(sorted(replicas[cluster.id])) for cluster in catalog.clusters.values()
+        cluster.id: ClusterSpec(
+            cluster.id, cluster.name, tuple(sorted(replicas[cluster.id], key=lambda r: r.id))
+        )
+        for cluster in catalog.clusters.values()
     }

@@ -4,7 +4,7 @@ The session sees no rows of either. A window between session and replica bounds 
 and the socket is not read while it is full.
 """
 
-from compute.protocol import OutputKind
+from compute.output_format import OutputKind
 from controllers.compute_client import CopyFormat as ReplicaCopyFormat
 from controllers.compute_client import CopyFromRequest, CopyStaging, OutputFormat
 from controllers.compute_client import CopyOptions as ReplicaCopyOptions
@@ -13,7 +13,7 @@ from expr.scalar import Scalar
 from expr.scalar import substitute as substitute_scalar
 from frontend.dml import target_table
 from frontend.planning import CachedPlan
-from frontend.select import open_copy
+from frontend.select import open_copy, unknown_cluster
 from frontend.session import Session
 from frontend.statements import RowSource
 from sql.plan import CopyFormat, CopyFromPlan, CopyOptions, CopyToPlan, Query
@@ -34,9 +34,12 @@ async def start_copy_from(session: Session, cached: CachedPlan, plan: CopyFromPl
     def bind(scalar: Scalar | None) -> Scalar | None:
         return None if scalar is None else substitute_scalar(scalar, (), calls)
 
+    cluster = session.visible_catalog.cluster_named(session.cluster)
+    if cluster is None:
+        raise unknown_cluster(session.cluster)
     return await session.clients.compute.copy_from(
         CopyFromRequest(
-            cluster=session.cluster,
+            cluster=cluster.id,
             table=target_table(session, plan.table, plan.table_name, plan.not_null),
             columns=plan.columns,
             fill=tuple(map(bind, plan.fill)),

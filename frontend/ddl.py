@@ -325,7 +325,7 @@ async def _stage_contents(
     relation, finishing = bind_query(session, cached, query, (), as_of)
     staged = await session.clients.compute.stage(
         StageRequest(
-            cluster=cluster_of(session, query),
+            cluster=cluster_of(session, cached),
             relation=relation,
             as_of=as_of,
             mode=StageMode.INSERT,

@@ -213,7 +213,7 @@ async def _stage_in_replica(
         )
     staged = await session.clients.compute.stage(
         StageRequest(
-            cluster=cluster_of(session, plan.query),
+            cluster=cluster_of(session, cached),
             relation=relation,
             as_of=as_of,
             mode=_mode(plan),

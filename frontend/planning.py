@@ -11,9 +11,10 @@ from collections import OrderedDict
 from dataclasses import dataclass, field
 from typing import Final, TypeVar
 
+from catalog.sources import collection_sources
 from catalog.state import Catalog
 from compute.dataflow_messages import CollectionSource
-from compute.protocol import OutputFormat
+from compute.output_format import OutputFormat
 from core.ids import GlobalId
 from core.sql_types import RelationDesc, SqlType
 from expr.registry import FunctionKind, function_by_id
@@ -103,8 +104,9 @@ class CachedPlan:
     """A plan with what is derived from it once.
 
     `has_holes`: parameters or session calls stand in its query. `types` are those of the query's
-    rows, `sources` where the collections are that it reads, `user_reads` those of them that are
-    not the system's: a transaction's reads of system relations do not conflict with DDL, as in
+    rows, `sources` where the collections are that it reads, `cluster` the id of the session's
+    cluster (None: there is none of that name), `user_reads` those collections that are not the
+    system's: a transaction's reads of system relations do not conflict with DDL, as in
     PostgreSQL.
     """
 
@@ -116,6 +118,7 @@ class CachedPlan:
     has_holes: bool
     needs_time: bool
     sources: tuple[CollectionSource, ...]
+    cluster: str | None = None
     user_reads: frozenset[GlobalId] = frozenset()
     types: tuple[SqlType, ...] = ()
     outputs: dict[tuple[int, ...], OutputFormat] = field(default_factory=dict)
@@ -251,7 +254,8 @@ def derive(
     if query is None:
         return CachedPlan(planned, parsed, catalog, scope, None, False, False, ())
     has_holes, needs_time = _find_holes(query)
-    sources = tuple(CollectionSource(read, catalog.shard_of(read)) for read in query.depends_on)
+    sources = collection_sources(catalog, query.depends_on, query.indexes)
+    cluster = catalog.cluster_named(scope.session.cluster)
     user_reads = frozenset(read for read in query.depends_on if not read.startswith("s"))
     return CachedPlan(
         planned,
@@ -262,6 +266,7 @@ def derive(
         has_holes,
         needs_time,
         sources,
+        None if cluster is None else cluster.id,
         user_reads,
         query.desc.types,
     )

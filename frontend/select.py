@@ -10,6 +10,7 @@ import time
 from collections.abc import Container
 from typing import Final
 
+from catalog.boot import SYSTEM_CLUSTER_ID
 from controllers.compute_client import OutputFormat, PeekChunk, PeekRequest, PeekStream
 from controllers.read_holds import HoldTooOldError
 from core import errors
@@ -28,7 +29,6 @@ from frontend.session import Session
 from frontend.statements import ReadyRows, RowSource
 from sql.plan import Query
 
-CATALOG_CLUSTER: Final = "mz_catalog_server"
 MAX_REPLANS: Final = 100
 SERIALIZABLE: Final = "serializable"
 
@@ -148,7 +148,7 @@ async def _peek(
     output: OutputFormat,
     started: float,
 ) -> RowSource:
-    cluster = cluster_of(session, query)
+    cluster = cluster_of(session, cached)
     stream = await session.clients.compute.peek(
         PeekRequest(cluster, relation, as_of, output, finishing, cached.sources)
     )
@@ -156,15 +156,25 @@ async def _peek(
     return PeekedRows(stream, where, started, int(session.settings.values["max_query_result_size"]))
 
 
-def cluster_of(session: Session, query: Query) -> str:
-    """The cluster that runs a query: queries of system relations have their own."""
+def cluster_of(session: Session, cached: CachedPlan) -> str:
+    """The id of the cluster that runs a query: queries of system relations have their own. Raises
+    SqlError 42704 when there is no cluster of the name that the session has set."""
+    query = cached.query
     if (
-        query.is_catalog_only
+        query is not None
+        and query.is_catalog_only
         and query.depends_on
         and session.settings.values["auto_route_catalog_queries"]
     ):
-        return CATALOG_CLUSTER
-    return session.cluster
+        return SYSTEM_CLUSTER_ID
+    if cached.cluster is None:
+        raise unknown_cluster(session.cluster)
+    return cached.cluster
+
+
+def unknown_cluster(name: str) -> SqlError:
+    """What statements answer that no cluster can run."""
+    return SqlError(errors.UNDEFINED_OBJECT, f'unknown cluster "{name}"')
 
 
 async def choose_time(session: Session, cached: CachedPlan) -> tuple[CachedPlan, Timestamp]:

@@ -29,6 +29,7 @@ from controllers.read_holds import ReadHolds
 from controllers.shard_pool import ShardPool
 from controllers.storage_collections import StorageCollections
 from controllers.storage_controller import StorageController
+from controllers.written_shards import WrittenShards
 from coordinator.client import CoordinatorClient
 from coordinator.committer import Committer
 from coordinator.coordinator import Coordinator
@@ -226,12 +227,16 @@ async def _start_owners(
             query_memory_bytes=query_memory,
             collection_cache_bytes=collection_cache,
         ),
+        collections,
     )
     stack.push_async_callback(clusters.close)
     writer.add_listener(lambda push, _record: clusters.push(push))
-    implications = ImplicationsTask(published, clusters, storage.finalize)
+    shards = WrittenShards(environment.location, writer.notice_written)
+    clusters.add_shard_listener(shards.advanced)
+    implications = ImplicationsTask(published, clusters, shards, collections, storage.finalize)
     committer.add_listener(implications.changed)
-    await implications.apply(environment.catalog)  # starts the replicas, which takes them a while
+    # Before anything may compact: takes the holds of what is maintained, and starts the replicas.
+    await implications.start(environment.catalog)
     watchdog = Watchdog()
     stack.callback(watchdog.close)
     clients = ControllerClients(clusters, collections.holds, ShardPool())

@@ -8,10 +8,12 @@ from pathlib import Path
 import pytest
 
 from controllers.compute_client import PeekRequest
+from controllers.replica import ClusterSpec
 from core.errors import CANNOT_CONNECT_NOW, UNDEFINED_OBJECT, SqlError
 from core.sql_types import INT4
 from tests.compute.compute_environment import (
     CLUSTER,
+    REPLICA,
     ComputeEnvironment,
     Table,
     compute_environment,
@@ -75,9 +77,9 @@ async def test_clusters_without_replicas_and_without_a_name(
     with pytest.raises(SqlError) as caught:
         await environment.clusters.peek(unknown)
     assert caught.value.sqlstate == UNDEFINED_OBJECT
-    await environment.clusters.ensure_cluster(CLUSTER, ())
+    await environment.clusters.ensure_cluster(ClusterSpec(CLUSTER, "quickstart", ()))
     with pytest.raises(SqlError) as caught:
         await environment.clusters.peek(request)
     assert caught.value.sqlstate == CANNOT_CONNECT_NOW
-    await environment.clusters.ensure_cluster(CLUSTER, ("r1",))
+    await environment.clusters.ensure_cluster(ClusterSpec(CLUSTER, "quickstart", (REPLICA,)))
     assert len(await environment.rows_of(table.get, table)) == 3

@@ -1,81 +1,15 @@
-"""Implications of catalog changes, and the end of dropped shards."""
+"""The end of dropped shards."""
 
 import asyncio
-from collections.abc import Iterable
 
-from catalog.operations import (
-    DropItems,
-    ForgetFinalizedShards,
-    SetSystemParameter,
-)
-from catalog.state import Catalog
+from catalog.operations import DropItems, ForgetFinalizedShards
 from controllers.read_holds import ReadHolds
 from controllers.storage_collections import StorageCollections
 from controllers.storage_controller import StorageController
-from coordinator.implications import Implications, ImplicationsTask, implications
-from coordinator.published import PublishedCatalog
 from core.ids import ShardId, Timestamp
 from persist.handles import finalize_shard
-from tests.catalog.catalogs import after, item_id, new_catalog, table
+from tests.catalog.catalogs import table
 from tests.coordinator.memory_environment import MemoryEnvironment, MemoryProcess, numbers
-
-
-def test_at_boot_everything_is_implied() -> None:
-    catalog = new_catalog()
-    todo = implications(Catalog(), catalog)
-    assert sorted(todo.clusters_to_run) == [
-        ("mz_catalog_server", ("r1",)),
-        ("quickstart", ("r1",)),
-    ]
-    assert todo.shards_to_finalize == ()
-
-
-def test_only_differences_are_implied() -> None:
-    catalog = new_catalog()
-    made = after(catalog, table("t"))
-    assert implications(catalog, made) == Implications()
-    dropped = after(made, DropItems((item_id(made, "t"),)))
-    assert implications(made, dropped).shards_to_finalize == tuple(dropped.unfinalized)
-    assert implications(dropped, dropped) == Implications()
-    forgotten = after(dropped, ForgetFinalizedShards(tuple(dropped.unfinalized)))
-    assert implications(dropped, forgotten) == Implications()
-    limited = after(catalog, SetSystemParameter("compute_memory_limit", "64MB"))
-    assert implications(catalog, limited).limits is not None
-    assert implications(limited, after(limited, table("u"))) == Implications()
-
-
-class RecordingClusters:
-    def __init__(self) -> None:
-        self.running: dict[str, tuple[str, ...]] = {}
-        self.limits: tuple[int, int] | None = None
-
-    async def ensure_cluster(self, cluster: str, replicas: tuple[str, ...]) -> None:
-        self.running[cluster] = replicas
-
-    async def drop_cluster(self, cluster: str) -> None:
-        del self.running[cluster]
-
-    def update_configuration(self, query_memory_bytes: int, collection_cache_bytes: int) -> None:
-        self.limits = (query_memory_bytes, collection_cache_bytes)
-
-
-async def test_the_task_goes_straight_to_the_newest_catalog() -> None:
-    clusters = RecordingClusters()
-    finalized: list[ShardId] = []
-
-    def finalize(shards: Iterable[ShardId], dropped_at: Timestamp) -> None:
-        del dropped_at
-        finalized.extend(shards)
-
-    first = new_catalog()
-    task = ImplicationsTask(PublishedCatalog(first), clusters, finalize)
-    await task.apply(first)
-    made = after(first, table("t"), table("u"))
-    last = after(made, DropItems((item_id(made, "t"),)), DropItems((item_id(made, "u"),)))
-    await task.apply(last)
-    await task.apply(last)
-    assert set(clusters.running) == {"quickstart", "mz_catalog_server"}
-    assert sorted(finalized) == sorted(last.unfinalized)
 
 
 class StorageUnderTest:
