@@ -5,6 +5,7 @@ from functools import partial
 
 from core.errors import DATETIME_FIELD_OVERFLOW, SqlError
 from core.rows import Interval
+from core.sql_types import TIMESTAMPTZ, SqlType
 from expr.calendar_days import (
     END_TIMESTAMP,
     MAX_DATE_DAY,
@@ -16,7 +17,9 @@ from expr.functions.arithmetic import check_integer
 from expr.functions.casts import is_finite_time
 from expr.functions.interval_arithmetic import check_timestamp
 from expr.intervals import is_infinite
-from expr.moment_from_char import Found, parse_moment
+from expr.modifiers import fitting
+from expr.moment_fields import Found
+from expr.moment_from_char import parse_moment
 from expr.moment_to_char import format_moment, moment_of_interval, moment_of_timestamp
 from expr.number_from_char import parse_number
 from expr.number_to_char import float_to_char, integer_to_char, numeric_to_char
@@ -65,7 +68,9 @@ def _to_timestamp(context: EvaluationContext, text: str, template: str) -> int:
     if not MIN_TIMESTAMP - MICROSECONDS_PER_DAY <= local < END_TIMESTAMP + MICROSECONDS_PER_DAY:
         raise SqlError(DATETIME_FIELD_OVERFLOW, "timestamp out of range")
     zone = zone_named(context.time_zone) if found.zone is None else found.zone
-    return check_timestamp(from_local(zone, local))
+    moment = check_timestamp(from_local(zone, local))
+    fit = fitting(SqlType(TIMESTAMPTZ.oid, found.fraction_digits))
+    return moment if fit is None else fit(moment, False)
 
 
 def _integer_to_char(type_name: str, value: int, template: str) -> str:

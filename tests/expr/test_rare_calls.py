@@ -38,6 +38,15 @@ CALLS = {
         ("MMMDCCCLXXXVIIII", "RN"),
         ("-9.5", "99.9S"),
     ],
+    "to_timestamp(text,text)": [
+        ("12 6", "FF1 SS"),
+        ("Mon Mon", "DY DY"),
+        ("Mon tue 2024", "DY DY YYYY"),
+        ("46000021 1", "CC DD"),
+        ("+05 UTC", "OF TZ"),
+        ("-5 7", "SSSS SS"),
+        ("60 367", "SS DDD"),
+    ],
 }
 
 
