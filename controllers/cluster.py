@@ -27,6 +27,7 @@ from compute.dataflow_messages import (
     DataflowFrontiers,
     DataflowSizes,
     ShardAdvanced,
+    SubscribeBatch,
 )
 from compute.protocol import (
     Command,
@@ -53,6 +54,7 @@ from controllers.refusals import no_replica, not_maintained
 from controllers.replica import ClusterSpec, Replica, process_name
 from controllers.replica_connection import ReplicaConnection
 from controllers.storage_collections import StorageCollections
+from controllers.subscriptions import ClusterSubscriptions
 from core.clock import system_clock
 from core.errors import SqlError
 from core.ids import GlobalId, ShardId, Timestamp
@@ -84,6 +86,7 @@ class Cluster:
         self.name = spec.name
         self.replicas: dict[str, Replica] = {}  # by the name of the process
         self.dataflows = ClusterDataflows(collections, self.send_to, self._advanced)
+        self.subscriptions = ClusterSubscriptions(collections.holds, self.send_to)
         self.is_ready = asyncio.Event()
         self.config = config
         self._orchestrator = orchestrator
@@ -199,7 +202,8 @@ class Cluster:
             self._relay(replica, shard, upper)
 
     def fail_all(self, error: SqlError) -> None:
-        """End every request with `error`."""
+        """End every request and subscription with `error`."""
+        self.subscriptions.fail_all(error)
         for request in tuple(self._requests.values()):
             request.cancel_with(error)
 
@@ -342,6 +346,7 @@ class Cluster:
         if self._writer is None:
             self._writer = replica
         connection.send(AllowWrites(self._writer is replica))
+        self.subscriptions.connect(replica.process)
         self._send_waiting()
 
     def _hand_over(self) -> None:
@@ -360,6 +365,7 @@ class Cluster:
         replica.sizes = ()
         REPLICA_CONNECTED.labels(replica.process).set(0)
         self.dataflows.disconnect(replica.process)
+        self.subscriptions.disconnect(replica.process)
         if self._writer is replica:
             self._hand_over()
         if not any(other.serves for other in self.replicas.values()):
@@ -382,6 +388,9 @@ class Cluster:
                 replica.upper = upper
             case DataflowFrontiers(frontiers=frontiers):
                 self.dataflows.receive(replica.process, frontiers)
+                self.subscriptions.receive_frontiers(frontiers)
+            case SubscribeBatch():
+                self.subscriptions.receive(response)
             case DataflowSizes(operators=operators):
                 replica.sizes = operators
             case _:

@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Final, Protocol, Self
 
-from compute.dataflow_messages import CollectionSource
+from compute.dataflow_messages import CollectionSource, SubscribeExport
 from compute.output_format import CopyOptions, OutputFormat
 from compute.protocol import (
     CopyFormat,
@@ -18,7 +18,8 @@ from compute.protocol import (
     StageMode,
     TargetTable,
 )
-from core.ids import Timestamp
+from controllers.read_holds import ReadHold
+from core.ids import MAX_TIMESTAMP, Timestamp
 from expr.relation import Finishing, Relation
 from expr.scalar import EvaluationContext, Scalar
 from persist.txns_state import TxnsPush
@@ -36,6 +37,9 @@ __all__ = [
     "StageMode",
     "StageRequest",
     "Staged",
+    "SubscribeProgress",
+    "SubscribeRequest",
+    "SubscribeStream",
     "TargetTable",
 ]
 
@@ -98,6 +102,45 @@ class PeekStream(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class SubscribeRequest:
+    """The changes of a relation from `as_of` on, at times before `until`, to be sent in the form of
+    `export`. `hold` is at `as_of`, and the controller's from here on."""
+
+    cluster: str
+    relation: Relation
+    sources: tuple[CollectionSource, ...]
+    as_of: Timestamp
+    hold: ReadHold
+    export: SubscribeExport
+    until: Timestamp = MAX_TIMESTAMP
+    context: EvaluationContext = DEFAULT_CONTEXT
+
+
+@dataclass(frozen=True, slots=True)
+class SubscribeProgress:
+    """All changes before `upper` have been given."""
+
+    upper: Timestamp
+
+
+class SubscribeStream(Protocol):
+    """A subscription's rows in the order of time, and how far they are.
+
+    Every row is given once, whatever becomes of replicas. Iteration ends when all changes before
+    the request's `until` have been given, and raises the `SqlError` that ended it before. Close it
+    when it is not read to its end.
+    """
+
+    def __aiter__(self) -> AsyncIterator[PeekChunk | SubscribeProgress]: ...
+
+    async def __anext__(self) -> PeekChunk | SubscribeProgress:
+        """What comes next. Nothing is lost when the wait is cancelled."""
+
+    async def aclose(self) -> None:
+        """End the subscription. Idempotent; does not wait for replicas."""
+
+
+@dataclass(frozen=True, slots=True)
 class StageRequest:
     """A query whose rows are to change a table: INSERT…SELECT, UPDATE, DELETE.
 
@@ -151,6 +194,9 @@ class ComputeClient(Protocol):
 
     async def peek(self, request: PeekRequest) -> PeekStream:
         """Start a query. Raises SqlError (42704 for an unknown cluster)."""
+
+    async def subscribe(self, request: SubscribeRequest) -> SubscribeStream:
+        """Begin to stream changes. Raises SqlError."""
 
     async def stage(self, request: StageRequest) -> Staged:
         """Run a query and stage its rows as a batch for the committer. Raises SqlError."""

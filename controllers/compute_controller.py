@@ -40,6 +40,8 @@ from controllers.compute_client import (
     PeekRequest,
     PeekStream,
     StageRequest,
+    SubscribeRequest,
+    SubscribeStream,
 )
 from controllers.compute_metrics import (
     ReplicaCollector,
@@ -190,6 +192,12 @@ class ComputeClusters:
         )
         cluster.start(peek)
         return peek
+
+    async def subscribe(self, request: SubscribeRequest) -> SubscribeStream:
+        cluster = self._cluster(request.cluster)
+        for shard in _followed(request.sources):
+            cluster.follow(shard)
+        return cluster.subscriptions.start(request)
 
     async def stage(self, request: StageRequest) -> Staged:
         cluster = self._cluster(request.cluster)

@@ -1,0 +1,292 @@
+"""The subscriptions of one cluster.
+
+Each replica of the cluster runs the subscription's dataflow and sends the same stream; what one has
+delivered already is clipped from what the others send. A replica that comes, or comes back, starts
+where the stream has got to: as of the time before, without what was there then. So that this is
+possible, a hold follows the stream. A dataflow that fails is made anew the same way, and a
+subscription that gets nowhere in MAX_ATTEMPTS of them is given up.
+
+Rows go from a replica's socket to the waiting session. What was received and not consumed is at
+most a window for each replica; what a replica may send follows what was consumed.
+"""
+
+import asyncio
+import itertools
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Iterable
+from typing import Final
+
+import msgspec
+
+from compute.dataflow_messages import (
+    SUBSCRIBE_WINDOW_BYTES,
+    CreateDataflow,
+    DataflowDescription,
+    DataflowFrontier,
+    DropDataflow,
+    SubscribeBatch,
+    SubscribeCredit,
+    SubscribeError,
+)
+from compute.protocol import Command
+from controllers.compute_client import PeekChunk, SubscribeProgress, SubscribeRequest
+from controllers.compute_requests import replica_lost
+from controllers.delivered import Delivered, Place
+from controllers.read_holds import ReadHold, ReadHolds
+from core.errors import INTERNAL_ERROR, UNDEFINED_TABLE, SqlError
+from core.ids import GlobalId, Timestamp, next_timestamp
+
+CREDIT_STEP_BYTES: Final = SUBSCRIBE_WINDOW_BYTES // 4
+MAX_ATTEMPTS: Final = 5  # without getting any further
+FIRST_RETRY_S: Final = 0.05
+HOLD_STEP_US: Final = 100_000
+
+_ids: Final = itertools.count(1)
+Send = Callable[[str, Command], None]
+
+
+class _Run:
+    """One dataflow of a subscription, on one replica."""
+
+    __slots__ = ("consumed_bytes", "id", "place", "replica", "subscription")
+
+    def __init__(self, subscription: "Subscription", replica: str) -> None:
+        self.id = GlobalId(f"t{next(_ids)}")
+        self.subscription = subscription
+        self.replica = replica
+        self.place = Place()
+        self.consumed_bytes = 0
+
+
+class Subscription:
+    """One subscription. Is the `SubscribeStream`."""
+
+    def __init__(self, request: SubscribeRequest, cluster: "ClusterSubscriptions") -> None:
+        self.request = request
+        self.attempts = 0  # since the stream last got on
+        self.error: SqlError | None = None
+        self.is_over = False
+        self.runs: dict[_Run, None] = {}
+        first = request.as_of if request.export.with_snapshot else next_timestamp(request.as_of)
+        self._delivered = Delivered(first)
+        self._cluster = cluster
+        self._hold: ReadHold | None = request.hold
+        self._events: deque[tuple[PeekChunk, _Run] | SubscribeProgress] = deque()
+        self._waiter: asyncio.Future[None] | None = None
+
+    def description(self, id: GlobalId) -> DataflowDescription:
+        """The dataflow that sends what was not delivered yet."""
+        request, export = self.request, self.request.export
+        as_of = request.as_of
+        if self._delivered.upper > as_of:
+            as_of = Timestamp(self._delivered.upper - 1)
+            export = msgspec.structs.replace(export, with_snapshot=False)
+        return DataflowDescription(
+            id,
+            request.relation,
+            request.sources,
+            as_of,
+            export,
+            until=request.until,
+            context=request.context,
+        )
+
+    def receive(self, run: _Run, batch: SubscribeBatch) -> None:
+        """Take in what a replica sent."""
+        for rows in batch.rows:
+            first = run.place.pass_by(rows.ts, rows.row_count)
+            known = self._delivered.take(rows.ts, first, rows.row_count)
+            chunk = PeekChunk(rows.data, rows.row_count)
+            if known:
+                clipped, chunk = chunk.split(known)
+                self._cluster.consumed(run, len(clipped.data))
+            if chunk.row_count:
+                self._events.append((chunk, run))
+                self.attempts = 0
+        if self._delivered.advance(batch.upper):
+            self.attempts = 0
+            self._note_progress(batch.upper)
+        if batch.error is not None:
+            self.fail(_as_sql_error(batch.error))
+        elif self._delivered.upper >= self.request.until:
+            self._finish()
+        elif self._waiter is not None:
+            self._wake()
+
+    def fail(self, error: SqlError) -> None:
+        """End with an error, after what was received."""
+        if not self.is_over:
+            self.error = error
+            self._finish()
+
+    def __aiter__(self) -> AsyncIterator[PeekChunk | SubscribeProgress]:
+        return self
+
+    async def __anext__(self) -> PeekChunk | SubscribeProgress:
+        while not self._events:
+            if self.error is not None:
+                raise self.error
+            if self.is_over:
+                raise StopAsyncIteration
+            self._waiter = asyncio.get_running_loop().create_future()
+            try:
+                await self._waiter
+            finally:
+                self._waiter = None
+        event = self._events.popleft()
+        if isinstance(event, SubscribeProgress):
+            return event
+        chunk, run = event
+        self._cluster.consumed(run, len(chunk.data))
+        return chunk
+
+    async def aclose(self) -> None:
+        self._events.clear()
+        if not self.is_over:
+            self._finish()
+
+    def _note_progress(self, upper: Timestamp) -> None:
+        if self._events and isinstance(self._events[-1], SubscribeProgress):
+            self._events.pop()
+        self._events.append(SubscribeProgress(upper))
+        held = Timestamp(upper - 1)
+        if self._hold is not None and held >= self._hold.ts + HOLD_STEP_US:
+            hold = self._cluster.holds.acquire(held)
+            self._hold.release()
+            self._hold = hold
+
+    def _finish(self) -> None:
+        self.is_over = True
+        if self._hold is not None:
+            self._hold.release()
+            self._hold = None
+        self._cluster.forget(self)
+        self._wake()
+
+    def _wake(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+
+class ClusterSubscriptions:
+    """See the module docstring. Synchronous; `send` reaches a connected replica."""
+
+    def __init__(self, holds: ReadHolds, send: Send) -> None:
+        self.holds = holds
+        self._send = send
+        self._subscriptions: dict[Subscription, None] = {}
+        self._runs: dict[GlobalId, _Run] = {}
+        self._connected: dict[str, None] = {}
+
+    def __len__(self) -> int:
+        return len(self._subscriptions)
+
+    def start(self, request: SubscribeRequest) -> Subscription:
+        """Begin on every replica there is, and on those to come."""
+        subscription = Subscription(request, self)
+        self._subscriptions[subscription] = None
+        for replica in self._connected:
+            self._run(subscription, replica)
+        return subscription
+
+    def connect(self, replica: str) -> None:
+        """A replica serves, and has been told of what it maintains."""
+        self._connected[replica] = None
+        for subscription in self._subscriptions:
+            self._run(subscription, replica)
+
+    def disconnect(self, replica: str) -> None:
+        """A replica is gone. No error if it was not connected."""
+        self._connected.pop(replica, None)
+        lost = [run for run in self._runs.values() if run.replica == replica]
+        for run in lost:
+            self._forget_run(run)
+            run.subscription.attempts += 1
+            if run.subscription.attempts >= MAX_ATTEMPTS:
+                run.subscription.fail(replica_lost())
+
+    def receive(self, batch: SubscribeBatch) -> None:
+        """Hand on what a replica sent."""
+        run = self._runs.get(batch.id)
+        if run is not None:
+            run.subscription.receive(run, batch)
+
+    def receive_frontiers(self, frontiers: Iterable[DataflowFrontier]) -> None:
+        """Make dataflows anew that cannot go on."""
+        for frontier in frontiers:
+            run = self._runs.get(frontier.id) if frontier.error is not None else None
+            if run is not None:
+                self._restart(run, str(frontier.error))
+
+    def retire(self, dropped: dict[GlobalId, str]) -> None:
+        """Collections (with their names) are no more: end what reads them."""
+        for subscription in tuple(self._subscriptions):
+            for source in subscription.request.sources:
+                if source.id in dropped:
+                    subscription.fail(
+                        SqlError(
+                            UNDEFINED_TABLE,
+                            "subscribe has been terminated because underlying relation "
+                            f'"{dropped[source.id]}" was dropped',
+                        )
+                    )
+                    break
+
+    def fail_all(self, error: SqlError) -> None:
+        """End every subscription with `error`."""
+        for subscription in tuple(self._subscriptions):
+            subscription.fail(error)
+
+    def forget(self, subscription: Subscription) -> None:
+        """The subscription is over: end its dataflows."""
+        self._subscriptions.pop(subscription, None)
+        for run in tuple(subscription.runs):
+            self._end(run)
+
+    def consumed(self, run: _Run, size_bytes: int) -> None:
+        """So much of what `run` sent is out of the way."""
+        run.consumed_bytes += size_bytes
+        if run.consumed_bytes >= CREDIT_STEP_BYTES and run.id in self._runs:
+            self._send(run.replica, SubscribeCredit(run.id, run.consumed_bytes))
+            run.consumed_bytes = 0
+
+    def _run(self, subscription: Subscription, replica: str) -> None:
+        run = _Run(subscription, replica)
+        self._runs[run.id] = run
+        subscription.runs[run] = None
+        self._send(replica, CreateDataflow(subscription.description(run.id)))
+
+    def _end(self, run: _Run) -> None:
+        self._forget_run(run)
+        self._send(run.replica, DropDataflow(run.id))
+
+    def _forget_run(self, run: _Run) -> None:
+        del self._runs[run.id]
+        del run.subscription.runs[run]
+
+    def _restart(self, run: _Run, reason: str) -> None:
+        """Make the dataflow of `run` anew, from where the stream has got to."""
+        self._end(run)
+        subscription = run.subscription
+        subscription.attempts += 1
+        if subscription.attempts >= MAX_ATTEMPTS:
+            subscription.fail(
+                SqlError(
+                    INTERNAL_ERROR,
+                    "the subscription cannot go on",
+                    detail=reason,
+                    hint="Subscribe again.",
+                )
+            )
+            return
+
+        def again() -> None:
+            if subscription in self._subscriptions and run.replica in self._connected:
+                self._run(subscription, run.replica)
+
+        delay_s = FIRST_RETRY_S * 2**subscription.attempts
+        asyncio.get_running_loop().call_later(delay_s, again)
+
+
+def _as_sql_error(error: SubscribeError) -> SqlError:
+    return SqlError(error.sqlstate, error.message, detail=error.detail, hint=error.hint)
