@@ -196,8 +196,9 @@ async def _stage_in_replica(
     if plan.query.depends_on or cached.needs_time:
         transaction.check_no_staged_reads(plan.query.depends_on, cached.parsed.sql)
         cached, as_of = await choose_time(session, cached)
-        plan = cached.plan  # type: ignore[assignment]
-        assert isinstance(plan, InsertPlan | MutatePlan)
+        planned_again = cached.plan
+        assert isinstance(planned_again, InsertPlan | MutatePlan)
+        plan = planned_again
         # Unlike a plain read, a write depends on the system relations that it reads, too.
         transaction.reads.update(plan.query.depends_on)
     portal.cached = cached
