@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import Final
 
 import pytest
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import given
 
 from expr.registry import Function, FunctionKind, all_functions
 from expr.scalar import EvaluationContext
 from tests.expr.comparison import Texts, batches, call_sql, mismatches, result_type
 from tests.expr.evaluation import UTC_CONTEXT, evaluator
+from tests.expr.examples import drawing
 from tests.expr.exclusions import (
     ABSENT,
     DIFFERENCES,
@@ -56,14 +57,7 @@ def compare(
     """Compare a signature on `examples` batches; the number of calls compared."""
     compared = 0
 
-    @settings(
-        max_examples=examples,
-        derandomize=not fresh,
-        database=None,
-        deadline=None,
-        phases=(Phase.generate, Phase.shrink),
-        suppress_health_check=list(HealthCheck),
-    )
+    @drawing(examples, fresh=fresh)
     @given(batches(signature))
     def run(batch: list[Texts]) -> None:
         nonlocal compared

@@ -3,12 +3,13 @@
 from typing import Final
 
 import pytest
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from core.errors import SqlError
 from core.sql_types import SqlType
 from tests.expr.evaluation import UTC_CONTEXT, read, value_outcome
+from tests.expr.examples import drawing
 from tests.expr.input_texts import input_texts
 from tests.expr.postgres_reference import Outcome, PostgresReference, typed
 from tests.expr.values import type_named
@@ -43,14 +44,7 @@ def compare(reference: PostgresReference, name: str, examples: int, *, fresh: bo
     """Compare what both sides read from texts for a type."""
     sql_type = type_named(name)
 
-    @settings(
-        max_examples=examples,
-        derandomize=not fresh,
-        database=None,
-        deadline=None,
-        phases=(Phase.generate, Phase.shrink),
-        suppress_health_check=list(HealthCheck),
-    )
+    @drawing(examples, fresh=fresh)
     @given(st.lists(input_texts(sql_type), min_size=1, max_size=MAX_BATCH))
     def run(texts: list[str]) -> None:
         outcomes = reference.evaluate([(typed(text, name), sql_type) for text in texts])

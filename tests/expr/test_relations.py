@@ -11,11 +11,12 @@ from typing import Final
 
 import psycopg
 import pytest
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from psycopg.pq import DiagnosticField
 
 from core.errors import NUMERIC_VALUE_OUT_OF_RANGE
+from tests.expr.examples import drawing
 from tests.expr.postgres_reference import PostgresReference, typed
 from tests.expr.values import nullable, type_named
 from tests.running_server import HeadwaterServer
@@ -144,14 +145,7 @@ def compare(
     """Ask both sides everything about made rows of a type."""
     queries = queries_of(name)
 
-    @settings(
-        max_examples=examples,
-        derandomize=not fresh,
-        database=None,
-        deadline=None,
-        phases=(Phase.generate, Phase.shrink),
-        suppress_health_check=list(HealthCheck),
-    )
+    @drawing(examples, fresh=fresh)
     @given(st.lists(nullable(type_named(name)), min_size=1, max_size=24))
     def run(values: list[str | None]) -> None:
         # Every third value occurs twice, so that there are equal ones.
