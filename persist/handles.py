@@ -110,27 +110,34 @@ class LeasedReader:
         self._location = location
         self._clock = clock
         self._id = ""
+        self._renew_at = 0
         self.state = state
 
     async def register(self) -> None:
         """Take the lease: one round trip. `state` is the one that is held."""
         self._id = f"r{uuid.uuid4().hex}"
-        await self._machine.apply(RegisterLeased(self._id, self._clock() + LEASE_US))
+        now = self._clock()
+        await self._machine.apply(RegisterLeased(self._id, now + LEASE_US))
+        self._renew_at = now + LEASE_US // 3
         self.state = self._machine.state
 
     async def renew(self, since: Timestamp | None = None) -> None:
         """Prolong the lease. Raises RefusedError if it has expired."""
-        await self._machine.apply(HeartbeatLeased(self._id, self._clock() + LEASE_US, since))
+        now = self._clock()
+        await self._machine.apply(HeartbeatLeased(self._id, now + LEASE_US, since))
+        self._renew_at = now + LEASE_US // 3
+
+    async def renew_if_due(self) -> None:
+        """`renew`, if a third of the lease is over."""
+        if self._clock() >= self._renew_at:
+            await self.renew()
 
     async def snapshot(self, as_of: Timestamp) -> AsyncGenerator[UpdateChunk, None]:
         """The updates of the held state through `as_of`, which must be below its upper."""
         check_since(self.state, as_of)
-        renew_at = self._clock() + LEASE_US // 3
         async for chunk in read_state(self._location.blob, self.state, as_of):
             yield chunk
-            if self._clock() >= renew_at:
-                await self.renew()
-                renew_at = self._clock() + LEASE_US // 3
+            await self.renew_if_due()
 
     async def expire(self) -> None:
         """Give the lease up; if that fails it runs out by itself."""
