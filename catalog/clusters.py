@@ -25,11 +25,11 @@ from catalog.operations import (
     OperationResult,
     RenameCluster,
 )
-from catalog.replica_sizes import DEFAULT_SIZE, REPLICA_SIZES
 from catalog.transaction import RESERVED_PREFIXES, Transaction
 from core import errors
 from core.errors import SqlError
 from sql.maintained_text import with_cluster
+from sql.replica_sizes import DEFAULT_SIZE, REPLICA_SIZES
 
 MAX_REPLICAS: Final = 16
 RESERVED_NAME: Final = "42939"

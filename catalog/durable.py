@@ -62,11 +62,11 @@ from catalog.objects import (
     SystemParameter,
     UnfinalizedShard,
 )
-from catalog.replica_sizes import DEFAULT_SIZE
 from core.ids import GlobalId, ShardId, Timestamp
 from core.rows import RowCodec
 from core.sql_types import JSONB, TEXT, Column, RelationDesc, SqlType
 from sql.catalog_view import ItemKind
+from sql.replica_sizes import DEFAULT_SIZE
 
 RAW_CATALOG_ID: Final = GlobalId("s1")
 RAW_CATALOG_DESC: Final = RelationDesc(

@@ -7,10 +7,10 @@ normalised texts that quote the name).
 from dataclasses import dataclass
 from typing import assert_never
 
-from catalog.replica_sizes import DEFAULT_SIZE
 from core.ids import MIN_TIMESTAMP, GlobalId, ShardId, Timestamp
 from core.sql_types import RelationDesc
 from sql.catalog_view import ItemKind
+from sql.replica_sizes import DEFAULT_SIZE
 
 
 @dataclass(frozen=True, slots=True)

@@ -104,6 +104,12 @@ class Catalog:
     def cluster_named(self, name: str) -> Cluster | None:
         return next((cluster for cluster in self.clusters.values() if cluster.name == name), None)
 
+    def replica_named(self, cluster: str, name: str) -> ClusterReplica | None:
+        """The replica of that name in the cluster of that name."""
+        found = self.cluster_named(cluster)
+        replicas = (r for r in self.replicas.values() if found and r.cluster_id == found.id)
+        return next((replica for replica in replicas if replica.name == name), None)
+
     def allocates_like(self, other: "Catalog") -> bool:
         """Whether new objects would get the same ids here as in `other`."""
         keys = [(IdAllocator, name) for name in _NAMING_ALLOCATORS]
@@ -198,6 +204,13 @@ class ConnectionCatalog:
 
     def clusters(self) -> tuple[str, ...]:
         return tuple(cluster.name for cluster in self.catalog.clusters.values())
+
+    def replicas(self, cluster: str) -> tuple[str, ...]:
+        found = self.catalog.cluster_named(cluster)
+        if found is None:
+            return ()
+        replicas = self.catalog.replicas.values()
+        return tuple(replica.name for replica in replicas if replica.cluster_id == found.id)
 
     def indexes(self, on: GlobalId, cluster: str) -> tuple[CatalogItem, ...]:
         items = (self.catalog.items[id].item for id in self.catalog.dependents.get(on, frozenset()))

@@ -8,7 +8,7 @@ another statement's staged writes, and is planned again when the catalog changed
 from collections.abc import Sequence
 from typing import Final
 
-from catalog.objects import Database, Role, Schema
+from catalog.objects import Cluster, ClusterReplica, Database, Role, Schema
 from catalog.operations import (
     CatalogChangedError,
     CreateDatabase,
@@ -16,12 +16,14 @@ from catalog.operations import (
     CreateSchema,
     CreateTable,
     CreateView,
+    DropClusters,
     DropDatabases,
     DropItems,
     DropRoles,
     DropSchemas,
     Operation,
     OperationResult,
+    RenameCluster,
     RenameColumn,
     RenameDatabase,
     RenameItem,
@@ -39,6 +41,7 @@ from coordinator.requests import SerializationConflictError
 from core import errors
 from core.errors import SqlError
 from core.ids import MIN_TIMESTAMP, ShardId, Timestamp
+from frontend.maintained_ddl import maintained_operations
 from frontend.planning import CachedPlan
 from frontend.responses import Notice
 from frontend.select import bind_query, choose_time, cluster_of
@@ -47,25 +50,39 @@ from frontend.statements import Portal
 from frontend.transaction import TransactionStatus
 from persist.batches import Batch
 from sql.plan import (
+    AlterClusterPlan,
     AlterSystemPlan,
     CommentPlan,
+    CreateClusterPlan,
     CreateDatabasePlan,
+    CreateIndexPlan,
+    CreateMaterializedViewPlan,
+    CreateReplicaPlan,
     CreateRolePlan,
     CreateSchemaPlan,
     CreateTablePlan,
     CreateViewPlan,
     DropPlan,
+    DropReplicaPlan,
     ObjectKind,
     Query,
     RenameColumnPlan,
     RenamePlan,
+    RetainHistoryPlan,
 )
 from sql.variables import check_alter_system
 
 MAX_ATTEMPTS: Final = 100
 
 DdlPlan = (
-    CreateDatabasePlan
+    CreateMaterializedViewPlan
+    | CreateIndexPlan
+    | RetainHistoryPlan
+    | CreateClusterPlan
+    | AlterClusterPlan
+    | CreateReplicaPlan
+    | DropReplicaPlan
+    | CreateDatabasePlan
     | CreateSchemaPlan
     | CreateRolePlan
     | CreateTablePlan
@@ -87,7 +104,7 @@ async def run_ddl(session: Session, portal: Portal) -> str:
         case CreateTablePlan(warnings=warnings):
             for text in warnings:
                 session.warn(errors.WARNING, text)
-        case CreateViewPlan(notices=notices):
+        case CreateViewPlan(notices=notices) | CreateMaterializedViewPlan(notices=notices):
             for text in notices:
                 session.notify(Notice("NOTICE", errors.SUCCESSFUL_COMPLETION, text))
     if session.transaction.status is TransactionStatus.EXPLICIT:
@@ -197,6 +214,16 @@ def _operations(session: Session, plan: DdlPlan) -> tuple[Operation, ...]:
                     temporary_connection=session.connection_id if plan.is_temporary else None,
                 ),
             )
+        case (
+            CreateMaterializedViewPlan()
+            | CreateIndexPlan()
+            | RetainHistoryPlan()
+            | CreateClusterPlan()
+            | AlterClusterPlan()
+            | CreateReplicaPlan()
+            | DropReplicaPlan()
+        ):
+            return maintained_operations(plan, owner, session.clients.shards)
         case DropPlan():
             return _drop(plan)
         case RenamePlan():
@@ -235,7 +262,7 @@ def _drop(plan: DropPlan) -> tuple[Operation, ...]:
         case ObjectKind.ROLE:
             return (DropRoles(plan.names),) if plan.names else ()
         case ObjectKind.CLUSTER:
-            raise SqlError(errors.FEATURE_NOT_SUPPORTED, "DROP CLUSTER is not supported")
+            return (DropClusters(plan.names, plan.cascade),) if plan.names else ()
         case _:
             return (DropItems(plan.ids, plan.cascade),) if plan.ids else ()
 
@@ -253,13 +280,15 @@ def _rename(session: Session, plan: RenamePlan) -> Operation:
             if plan.name == session.user:
                 raise SqlError(errors.FEATURE_NOT_SUPPORTED, "session user cannot be renamed")
             return RenameRole(plan.name, plan.new_name)
+        case ObjectKind.CLUSTER:
+            return RenameCluster(plan.name, plan.new_name)
         case _:
             raise SqlError(errors.FEATURE_NOT_SUPPORTED, f"a {plan.kind.value} cannot be renamed")
 
 
 def _comment(session: Session, plan: CommentPlan) -> Operation:
     catalog = session.visible_catalog
-    found: Database | Schema | Role | None
+    found: Database | Schema | Role | Cluster | ClusterReplica | None
     if plan.id is not None:
         record = catalog.items[plan.id].record
         return SetComment(str(record.kind), record.id, plan.column, plan.text)
@@ -267,11 +296,15 @@ def _comment(session: Session, plan: CommentPlan) -> Operation:
         found = catalog.schema_named(plan.schema.database, plan.schema.schema)
     elif plan.kind is ObjectKind.ROLE:
         found = catalog.role_named(plan.name or "")
+    elif plan.kind is ObjectKind.CLUSTER:
+        found = catalog.cluster_named(plan.name or "")
+    elif plan.kind is ObjectKind.CLUSTER_REPLICA:
+        found = catalog.replica_named(plan.cluster or "", plan.name or "")
     else:
         found = catalog.database_named(plan.name or "")
     if found is None:
         raise CatalogChangedError(f"{plan.kind.value} is gone")
-    return SetComment(plan.kind.value, found.id, None, plan.text)
+    return SetComment(plan.kind.value.replace(" ", "-"), found.id, None, plan.text)
 
 
 def _alter_system(session: Session, plan: AlterSystemPlan) -> Operation:
@@ -345,11 +378,15 @@ _EXISTS: Final = {
     CreateSchemaPlan: (errors.DUPLICATE_SCHEMA, "schema"),
     CreateTablePlan: (errors.DUPLICATE_TABLE, "relation"),
     CreateViewPlan: (errors.DUPLICATE_TABLE, "relation"),
+    CreateMaterializedViewPlan: (errors.DUPLICATE_TABLE, "relation"),
+    CreateIndexPlan: (errors.DUPLICATE_TABLE, "relation"),
+    CreateClusterPlan: (errors.DUPLICATE_OBJECT, "cluster"),
+    CreateReplicaPlan: (errors.DUPLICATE_OBJECT, "cluster replica"),
 }
 
 
 def _announce_missing(session: Session, plan: object) -> None:
-    if isinstance(plan, DropPlan):
+    if isinstance(plan, DropPlan | DropReplicaPlan):
         for thing in plan.missing:
             session.notify(
                 Notice(
@@ -384,7 +421,13 @@ def _name(plan: object) -> str:
     match plan:
         case CreateTablePlan(name=name) | CreateViewPlan(name=name):
             return name.item
+        case CreateMaterializedViewPlan(name=name) | CreateIndexPlan(name=name):
+            return name.item
         case CreateDatabasePlan(name=text) | CreateSchemaPlan(name=text):
             return text
+        case CreateClusterPlan(name=text):
+            return text
+        case CreateReplicaPlan(cluster=cluster, name=text):
+            return f"{cluster}.{text}"
         case _:
             return ""

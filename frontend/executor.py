@@ -22,7 +22,7 @@ from frontend.cursors import (
     run_prepare,
 )
 from frontend.datums import row_encoder
-from frontend.ddl import run_ddl
+from frontend.ddl import DdlPlan, run_ddl
 from frontend.dml import write
 from frontend.metrics import query_counter
 from frontend.responses import Notice
@@ -31,20 +31,12 @@ from frontend.session import Session
 from frontend.statements import Portal, PortalState, ReadyRows, RowSource
 from frontend.transaction import TransactionStatus
 from sql.plan import (
-    AlterSystemPlan,
     CloseCursorPlan,
-    CommentPlan,
     CopyFromPlan,
     CopyToPlan,
-    CreateDatabasePlan,
-    CreateRolePlan,
-    CreateSchemaPlan,
-    CreateTablePlan,
-    CreateViewPlan,
     DeallocatePlan,
     DeclarePlan,
     DiscardPlan,
-    DropPlan,
     EmptyPlan,
     ExecutePlan,
     ExplainPlan,
@@ -53,8 +45,6 @@ from sql.plan import (
     MutatePlan,
     NoOpPlan,
     PreparePlan,
-    RenameColumnPlan,
-    RenamePlan,
     SelectPlan,
     SetPlan,
     ShowVariablePlan,
@@ -221,18 +211,7 @@ async def _execute_other(session: Session, portal: Portal, *, is_alone: bool) ->
             return _done(portal, plan.tag)
         case EmptyPlan():
             return EMPTY
-        case (
-            CreateDatabasePlan()
-            | CreateSchemaPlan()
-            | CreateRolePlan()
-            | CreateTablePlan()
-            | CreateViewPlan()
-            | DropPlan()
-            | RenamePlan()
-            | RenameColumnPlan()
-            | CommentPlan()
-            | AlterSystemPlan()
-        ):
+        case _ if isinstance(plan, DdlPlan):
             return _done(portal, await run_ddl(session, portal))
         case _:
             raise SqlError(errors.FEATURE_NOT_SUPPORTED, f"{cached.parsed.tag} is not supported")

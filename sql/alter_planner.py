@@ -7,19 +7,30 @@ from core.errors import (
     FEATURE_NOT_SUPPORTED,
     INVALID_SCHEMA_NAME,
     UNDEFINED_COLUMN,
+    UNDEFINED_OBJECT,
     UNDEFINED_TABLE,
     WRONG_OBJECT_TYPE,
     SqlError,
 )
 from sql import syntax as ast
 from sql.catalog_view import CatalogItem, ItemKind
-from sql.object_names import ITEM_KINDS, check_database, check_role, existing_item
+from sql.cluster_planner import check_cluster, plan_cluster_options, replica_name
+from sql.maintained_planner import plan_item_options
+from sql.maintained_syntax import AlterOptions
+from sql.new_items import plain
+from sql.object_names import (
+    ITEM_KINDS,
+    altered_item,
+    check_database,
+    check_role,
+    existing_item,
+    skipped,
+)
 from sql.parse import ParsedStatement
 from sql.plan import (
     CommentPlan,
     NoOpPlan,
     ObjectKind,
-    Plan,
     PlannedStatement,
     RenameColumnPlan,
     RenamePlan,
@@ -27,10 +38,6 @@ from sql.plan import (
 from sql.statement_context import StatementContext
 
 CONSTRAINT_NOTICE: Final = "constraints other than NOT NULL are accepted but not enforced"
-
-
-def _plain(plan: Plan) -> PlannedStatement:
-    return PlannedStatement(plan, (), None)
 
 
 def _alter_rename(
@@ -41,23 +48,29 @@ def _alter_rename(
         return _rename_column(statement, statement.column, context)
     new_name = statement.new_name
     match statement.kind:
-        case "table" | "view":
+        case "table" | "view" | "materialized view" | "index":
             kind, item_kind = ITEM_KINDS[statement.kind]
-            item = _renamed_item(statement, kind, item_kind, context)
+            item = altered_item(statement.name, kind, item_kind, statement.if_exists, context)
             if item is None:
-                return _missing(statement)
-            return _plain(RenamePlan(kind, item.id, None, None, new_name))
+                return plain(skipped(kind, statement.name))
+            return plain(RenamePlan(kind, item.id, None, None, new_name))
         case "schema":
             schema = context.catalog.schema(context.session.database, statement.name)
             if schema is None or schema.database is None:
                 raise SqlError(INVALID_SCHEMA_NAME, f'schema "{statement.name[-1]}" does not exist')
-            return _plain(RenamePlan(ObjectKind.SCHEMA, None, schema, None, new_name))
+            return plain(RenamePlan(ObjectKind.SCHEMA, None, schema, None, new_name))
         case "database":
             check_database(statement.name[-1], context)
-            return _plain(RenamePlan(ObjectKind.DATABASE, None, None, statement.name[-1], new_name))
+            return plain(RenamePlan(ObjectKind.DATABASE, None, None, statement.name[-1], new_name))
         case "role":
             check_role(statement.name[-1], context)
-            return _plain(RenamePlan(ObjectKind.ROLE, None, None, statement.name[-1], new_name))
+            return plain(RenamePlan(ObjectKind.ROLE, None, None, statement.name[-1], new_name))
+        case "cluster":
+            name = statement.name[-1]
+            if statement.if_exists and name not in context.catalog.clusters():
+                return plain(skipped(ObjectKind.CLUSTER, statement.name))
+            check_cluster(name, context)
+            return plain(RenamePlan(ObjectKind.CLUSTER, None, None, name, new_name))
     raise SqlError(FEATURE_NOT_SUPPORTED, f"ALTER {statement.kind.upper()} is not supported")
 
 
@@ -67,40 +80,15 @@ def _rename_column(
     if statement.kind != "table":
         what = f"ALTER {statement.kind.upper()} RENAME COLUMN"
         raise SqlError(FEATURE_NOT_SUPPORTED, f"{what} is not supported")
-    item = _renamed_item(statement, *ITEM_KINDS["table"], context)
+    item = altered_item(statement.name, *ITEM_KINDS["table"], statement.if_exists, context)
     if item is None:
-        return _missing(statement)
-    if item.kind is ItemKind.VIEW:
-        raise SqlError(FEATURE_NOT_SUPPORTED, "renaming a column of a view is not supported")
+        return plain(skipped(ObjectKind.TABLE, statement.name))
+    if item.kind is not ItemKind.TABLE:
+        what = item.kind.value.replace("-", " ")
+        raise SqlError(FEATURE_NOT_SUPPORTED, f"renaming a column of a {what} is not supported")
     if column not in item.desc.names:
         raise SqlError(UNDEFINED_COLUMN, f'column "{column}" does not exist')
-    return _plain(RenameColumnPlan(item.id, column, statement.new_name))
-
-
-def _renamed_item(
-    statement: ast.AlterRename, kind: ObjectKind, item_kind: ItemKind, context: StatementContext
-) -> CatalogItem | None:
-    session = context.session
-    item = context.catalog.resolve_item(session.database, session.search_path, statement.name)
-    if item is not None and kind is ObjectKind.TABLE and item.kind is ItemKind.VIEW:
-        item_kind = ItemKind.VIEW  # PostgreSQL lets ALTER TABLE rename views
-    try:
-        return existing_item(statement.name, kind, item_kind, statement.if_exists, context)
-    except SqlError as error:
-        if error.sqlstate == UNDEFINED_TABLE:
-            error.message = f'relation "{".".join(statement.name)}" does not exist'
-        error.hint = None  # which speaks of DROP
-        raise
-
-
-def _missing(statement: ast.AlterRename) -> PlannedStatement:
-    name = ".".join(statement.name)
-    return _plain(
-        NoOpPlan(
-            f"ALTER {statement.kind.upper()}",
-            notice=f'relation "{name}" does not exist, skipping',
-        )
-    )
+    return plain(RenameColumnPlan(item.id, column, statement.new_name))
 
 
 def _alter_tolerated(
@@ -116,13 +104,17 @@ def _alter_tolerated(
         check_role(statement.name[-1], context)
     elif statement.kind == "database":
         check_database(statement.name[-1], context)
+    elif statement.kind == "cluster" and not statement.if_exists:
+        check_cluster(statement.name[-1], context)
     action = statement.action
     if action.startswith("owner "):
-        return _plain(NoOpPlan(tag, "owners are recorded at creation and do not change"))
+        return plain(NoOpPlan(tag, "owners are recorded at creation and do not change"))
     if action in ("add primary", "add constraint", "add unique", "add foreign", "add check"):
-        return _plain(NoOpPlan(tag, CONSTRAINT_NOTICE))
-    if action.startswith(("set (", "reset (", "cluster ", "replica ")):
-        return _plain(NoOpPlan(tag))
+        return plain(NoOpPlan(tag, CONSTRAINT_NOTICE))
+    if action.startswith(("set (", "reset (", "cluster ", "replica ")) and (
+        statement.kind != "cluster"
+    ):
+        return plain(NoOpPlan(tag))
     raise SqlError(FEATURE_NOT_SUPPORTED, f"{tag} {action.upper().strip()} is not supported")
 
 
@@ -137,26 +129,38 @@ def _comment(
     if kind in ITEM_KINDS:
         object_kind, item_kind = ITEM_KINDS[kind]
         item = _commented_item(name, object_kind, item_kind, context)
-        return _plain(CommentPlan(object_kind, item.id, None, None, None, text))
+        return plain(CommentPlan(object_kind, item.id, None, None, None, text))
     match kind:
         case "column":
             if len(name) < 2:
                 raise SqlError("42601", "column name must be qualified")
             item = _relation(name[:-1], context)
             position = _column_position(item, name)
-            return _plain(CommentPlan(ObjectKind.TABLE, item.id, None, None, position, text))
+            return plain(CommentPlan(ObjectKind.TABLE, item.id, None, None, position, text))
         case "schema":
             schema = context.catalog.schema(context.session.database, name)
             if schema is None:
                 raise SqlError(INVALID_SCHEMA_NAME, f'schema "{name[-1]}" does not exist')
-            return _plain(CommentPlan(ObjectKind.SCHEMA, None, schema, None, None, text))
+            return plain(CommentPlan(ObjectKind.SCHEMA, None, schema, None, None, text))
         case "database":
             check_database(name[-1], context)
         case "role":
             check_role(name[-1], context)
+        case "cluster":
+            check_cluster(name[-1], context)
+        case "cluster replica":
+            return plain(_replica_comment(name, text, context))
         case _:
             raise AssertionError(kind)
-    return _plain(CommentPlan(ObjectKind(kind), None, None, name[-1], None, text))
+    return plain(CommentPlan(ObjectKind(kind), None, None, name[-1], None, text))
+
+
+def _replica_comment(parts: ast.Name, text: str | None, context: StatementContext) -> CommentPlan:
+    cluster, name = replica_name(parts, -1)
+    check_cluster(cluster, context)
+    if name not in context.catalog.replicas(cluster):
+        raise SqlError(UNDEFINED_OBJECT, f'cluster replica "{cluster}.{name}" does not exist')
+    return CommentPlan(ObjectKind.CLUSTER_REPLICA, None, None, name, None, text, cluster)
 
 
 def _commented_item(
@@ -190,9 +194,19 @@ def _column_position(item: CatalogItem, name: ast.Name) -> int:
     return names.index(column) + 1
 
 
+def _alter_options(
+    statement: ast.Statement, parsed: ParsedStatement, context: StatementContext
+) -> PlannedStatement:
+    assert isinstance(statement, AlterOptions)
+    if statement.kind == "cluster":
+        return plan_cluster_options(statement, context)
+    return plan_item_options(statement, context)
+
+
 _Planner = Callable[[ast.Statement, ParsedStatement, StatementContext], PlannedStatement]
 ALTER_PLANNERS: Final[dict[type[ast.Statement], _Planner]] = {
     ast.AlterRename: _alter_rename,
     ast.AlterTolerated: _alter_tolerated,
     ast.Comment: _comment,
+    AlterOptions: _alter_options,
 }

@@ -104,6 +104,9 @@ class CatalogView(Protocol):
 
     def clusters(self) -> tuple[str, ...]: ...
 
+    def replicas(self, cluster: str) -> tuple[str, ...]:
+        """The names of a cluster's replicas; none of an unknown one."""
+
     def indexes(self, on: GlobalId, cluster: str) -> tuple[CatalogItem, ...]:
         """The indexes on a relation that the cluster maintains, the oldest first."""
 

@@ -4,7 +4,6 @@ from collections.abc import Callable
 from typing import Final
 
 from core.errors import (
-    DUPLICATE_COLUMN,
     FEATURE_NOT_SUPPORTED,
     INVALID_CATALOG_NAME,
     INVALID_SCHEMA_NAME,
@@ -19,9 +18,27 @@ from core.sql_types import Column, RelationDesc
 from sql import limits
 from sql import syntax as ast
 from sql.alter_planner import ALTER_PLANNERS, CONSTRAINT_NOTICE
-from sql.catalog_view import QualifiedName, SchemaName
+from sql.catalog_view import SchemaName
+from sql.cluster_planner import plan_create_cluster, plan_create_replica, plan_drop_replicas
 from sql.definition_text import create_table_sql, create_view_sql, qualified_default
+from sql.index_planner import plan_create_index
+from sql.maintained_planner import plan_create_materialized_view, plan_refresh
+from sql.maintained_syntax import (
+    CreateCluster,
+    CreateIndex,
+    CreateMaterializedView,
+    CreateReplica,
+    RefreshMaterializedView,
+)
 from sql.modification_planner import assign
+from sql.new_items import (
+    check_column_names,
+    new_item_name,
+    no_parameters,
+    plain,
+    too_many_parts,
+    view_columns,
+)
 from sql.object_names import ITEM_KINDS, check_database, existing_item, missing_item
 from sql.parse import ParsedStatement
 from sql.pending import Pending
@@ -34,7 +51,6 @@ from sql.plan import (
     DropPlan,
     NoOpPlan,
     ObjectKind,
-    Plan,
     PlannedStatement,
     Query,
 )
@@ -42,19 +58,8 @@ from sql.positions import position
 from sql.query_planner import QueryPlanner
 from sql.query_statement import finish
 from sql.scope import Scope
-from sql.session_view import TEMPORARY_SCHEMA
 from sql.statement_context import StatementContext
 from sql.type_names import resolve_storable_type
-
-
-def _plain(plan: Plan) -> PlannedStatement:
-    return PlannedStatement(plan, (), None)
-
-
-def _no_parameters(parsed: ParsedStatement) -> None:
-    if parsed.parameter_count:
-        raise SqlError("42P02", "there is no parameter $1")
-
 
 # CREATE
 
@@ -63,7 +68,7 @@ def _create_database(
     statement: ast.Statement, parsed: ParsedStatement, context: StatementContext
 ) -> PlannedStatement:
     assert isinstance(statement, ast.CreateDatabase)
-    return _plain(CreateDatabasePlan(statement.name, statement.if_not_exists))
+    return plain(CreateDatabasePlan(statement.name, statement.if_not_exists))
 
 
 def _create_schema(
@@ -72,7 +77,7 @@ def _create_schema(
     assert isinstance(statement, ast.CreateSchema)
     parts = statement.name
     if len(parts) > 2:
-        raise _too_many_parts(parts, statement.pos)
+        raise too_many_parts(parts, statement.pos)
     database = parts[0] if len(parts) == 2 else context.session.database
     check_database(database, context)
     name = parts[-1]
@@ -82,7 +87,7 @@ def _create_schema(
             f'unacceptable schema name "{name}"',
             detail='The prefixes "mz_" and "pg_" are reserved for system schemas.',
         )
-    return _plain(CreateSchemaPlan(database, name, statement.if_not_exists))
+    return plain(CreateSchemaPlan(database, name, statement.if_not_exists))
 
 
 def _create_role(
@@ -96,72 +101,21 @@ def _create_role(
             f'role name "{name}" is reserved',
             detail='The prefixes "mz_" and "pg_" are reserved for system roles.',
         )
-    return _plain(CreateRolePlan(name, statement.options))
-
-
-def _new_item_name(
-    name: ast.Name, temporary: bool, pos: int, context: StatementContext
-) -> QualifiedName:
-    """Where an item of that name is to be created. Raises SqlError 3F000 or 3D000."""
-    if len(name) > 3:
-        raise _too_many_parts(name, pos)
-    if temporary:
-        if len(name) > 1 and name[-2] != TEMPORARY_SCHEMA and not name[-2].startswith("pg_temp"):
-            raise SqlError(
-                INVALID_TABLE_DEFINITION,
-                "cannot create temporary relation in non-temporary schema",
-                position=pos + 1,
-            )
-        return QualifiedName(None, TEMPORARY_SCHEMA, name[-1])
-    schema = _schema_for(name, pos, context)
-    if schema.database is None:
-        raise SqlError("42501", f"permission denied for schema {schema.schema}", position=pos + 1)
-    return QualifiedName(schema.database, schema.schema, name[-1])
-
-
-def _schema_for(name: ast.Name, pos: int, context: StatementContext) -> SchemaName:
-    session = context.session
-    if len(name) > 1:
-        if len(name) == 3:
-            check_database(name[0], context)
-        found = context.catalog.schema(session.database, name[:-1])
-        if found is None:
-            raise SqlError(
-                INVALID_SCHEMA_NAME,
-                f'schema "{".".join(name[:-1])}" does not exist',
-                position=pos + 1,
-            )
-        return found
-    for candidate in session.search_path:
-        wanted = session.user if candidate == "$user" else candidate
-        found = context.catalog.schema(session.database, (wanted,))
-        if found is not None and found.database is not None:
-            return found
-    raise SqlError(
-        INVALID_SCHEMA_NAME, "no schema has been selected to create in", position=pos + 1
-    )
-
-
-def _too_many_parts(name: ast.Name, pos: int) -> SqlError:
-    return SqlError(
-        SYNTAX_ERROR,
-        f"improper qualified name (too many dotted names): {'.'.join(name)}",
-        position=pos + 1,
-    )
+    return plain(CreateRolePlan(name, statement.options))
 
 
 def _create_table(
     statement: ast.Statement, parsed: ParsedStatement, context: StatementContext
 ) -> PlannedStatement:
     assert isinstance(statement, ast.CreateTable)
-    name = _new_item_name(statement.name, statement.temporary, statement.pos, context)
+    name = new_item_name(statement.name, statement.temporary, statement.pos, context)
     query: Query | None = None
     defaults: tuple[str | None, ...]
     if statement.as_query is not None:
         query, desc = _table_as(statement, context)
         defaults = (None,) * len(desc.columns)
     else:
-        _no_parameters(parsed)
+        no_parameters(parsed)
         desc, defaults = _table_columns(statement, context)
     has_constraints = bool(statement.constraints) or any(
         column.constraints for column in statement.columns
@@ -188,7 +142,7 @@ def _table_as(statement: ast.CreateTable, context: StatementContext) -> tuple[Qu
     if len(statement.column_names) > len(names):
         raise SqlError(SYNTAX_ERROR, "too many column names were specified")
     names[: len(statement.column_names)] = statement.column_names
-    _check_names(names)
+    check_column_names(names)
     columns = []
     for name, column in zip(names, query.desc.columns, strict=True):
         if column.type.info.category == "P":
@@ -205,7 +159,7 @@ def _table_columns(
 ) -> tuple[RelationDesc, tuple[str | None, ...]]:
     if len(statement.columns) > limits.MAX_COLUMNS:
         raise SqlError(TOO_MANY_COLUMNS, f"tables can have at most {limits.MAX_COLUMNS} columns")
-    _check_names([column.name for column in statement.columns])
+    check_column_names([column.name for column in statement.columns])
     columns = []
     defaults: list[str | None] = []
     for column in statement.columns:
@@ -219,14 +173,6 @@ def _table_columns(
         columns.append(Column(column.name, column_type, not column.not_null))
         defaults.append(_default(column, columns[-1], context))
     return RelationDesc(tuple(columns)), tuple(defaults)
-
-
-def _check_names(names: list[str]) -> None:
-    seen = set()
-    for name in names:
-        if name in seen:
-            raise SqlError(DUPLICATE_COLUMN, f'column "{name}" specified more than once')
-        seen.add(name)
 
 
 def _default(
@@ -273,32 +219,18 @@ def _create_view(
     assert isinstance(statement, ast.CreateView)
     if statement.recursive:
         raise SqlError(FEATURE_NOT_SUPPORTED, "recursive views are not supported")
-    _no_parameters(parsed)
+    no_parameters(parsed)
     queries = QueryPlanner(context)
     planned = queries.plan_query(statement.query, Scope())
     depends_on = frozenset(context.names_items)
     items = [context.catalog.item(id) for id in depends_on]
     temporary = statement.temporary or any(item.is_temporary for item in items)
-    name = _new_item_name(statement.name, temporary, statement.pos, context)
-    names = [column.name for column in planned.columns]
-    if len(statement.columns) > len(names):
-        raise SqlError(SYNTAX_ERROR, "CREATE VIEW specifies more column names than columns")
-    names[: len(statement.columns)] = statement.columns
-    _check_names(names)
-    if not names:
-        raise SqlError(FEATURE_NOT_SUPPORTED, "a view must have a column")
-    columns = []
-    for label, column in zip(names, planned.columns, strict=True):
-        if column.type.info.category == "P":
-            raise SqlError(
-                INVALID_TABLE_DEFINITION,
-                f'column "{label}" has pseudo-type {column.type.info.sql_name}',
-            )
-        columns.append(Column(label, column.type, column.nullable))
+    name = new_item_name(statement.name, temporary, statement.pos, context)
+    desc = view_columns(planned.columns, statement.columns, "CREATE VIEW")
     text = create_view_sql(name, statement, context.replacements, temporary=temporary)
     plan = CreateViewPlan(
         name,
-        RelationDesc(tuple(columns)),
+        desc,
         text,
         depends_on,
         temporary,
@@ -308,7 +240,7 @@ def _create_view(
         if temporary == statement.temporary
         else (f'view "{name.item}" will be a temporary view',),
     )
-    return _plain(plan)
+    return plain(plan)
 
 
 # DROP
@@ -320,21 +252,16 @@ def _drop(
     assert isinstance(statement, ast.Drop)
     match statement.kind:
         case "database" | "role" | "cluster":
-            return _plain(_drop_named(statement, context))
+            return plain(_drop_named(statement, context))
         case "schema":
-            return _plain(_drop_schemas(statement, context))
-        case "table" | "view":
-            return _plain(_drop_items(statement, context))
-        case "index":
-            return _plain(_drop_indexes(statement))
+            return plain(_drop_schemas(statement, context))
+        case "table" | "view" | "materialized view" | "index":
+            return plain(_drop_items(statement, context))
+        case "cluster replica":
+            return plan_drop_replicas(statement, context)
     if statement.if_exists:
-        return _plain(NoOpPlan(f"DROP {statement.kind.upper()}"))
+        return plain(NoOpPlan(f"DROP {statement.kind.upper()}"))
     raise SqlError(FEATURE_NOT_SUPPORTED, f"DROP {statement.kind.upper()} is not supported")
-
-
-def _drop_indexes(statement: ast.Drop) -> NoOpPlan:
-    """CREATE INDEX builds none, so there is none to drop."""
-    return NoOpPlan("DROP INDEX")
 
 
 def _drop_named(statement: ast.Drop, context: StatementContext) -> DropPlan:
@@ -397,6 +324,11 @@ DEFINITION_PLANNERS: Final[dict[type[ast.Statement], _Planner]] = {
     ast.CreateRole: _create_role,
     ast.CreateTable: _create_table,
     ast.CreateView: _create_view,
+    CreateMaterializedView: plan_create_materialized_view,
+    RefreshMaterializedView: plan_refresh,
+    CreateIndex: plan_create_index,
+    CreateCluster: plan_create_cluster,
+    CreateReplica: plan_create_replica,
     ast.Drop: _drop,
     **ALTER_PLANNERS,
 }

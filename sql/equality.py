@@ -55,9 +55,14 @@ def without_relabeling(scalar: Scalar) -> Scalar:
     return scalar
 
 
+def has_equality(sql_type: SqlType) -> bool:
+    """Whether values of a type can be compared."""
+    return sql_type.oid != _JSON_OID
+
+
 def require_equality(sql_type: SqlType, place: int | None) -> None:
     """Raises SqlError 42883 for a type whose values cannot be grouped."""
-    if sql_type.oid == _JSON_OID:
+    if not has_equality(sql_type):
         raise SqlError(
             UNDEFINED_FUNCTION,
             f"could not identify an equality operator for type {sql_type.info.sql_name}",
@@ -67,7 +72,7 @@ def require_equality(sql_type: SqlType, place: int | None) -> None:
 
 def require_order(sql_type: SqlType, place: int | None) -> None:
     """Raises SqlError 42883 for a type whose values cannot be sorted."""
-    if sql_type.oid == _JSON_OID:
+    if not has_equality(sql_type):
         raise SqlError(
             UNDEFINED_FUNCTION,
             f"could not identify an ordering operator for type {sql_type.info.sql_name}",

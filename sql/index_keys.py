@@ -1,6 +1,6 @@
 """The keys of indexes as scalars."""
 
-from core.sql_types import SqlType
+from core.sql_types import RelationDesc, SqlType
 from expr.fold import fold
 from expr.scalar import ColumnRef, Scalar
 from sql.catalog_view import CatalogItem
@@ -18,15 +18,20 @@ def index_key(index: CatalogItem, context: StatementContext) -> tuple[Scalar, ..
     assert index.index_on is not None
     on = context.catalog.item(index.index_on)
     types = on.desc.types
-    scope = Scope(
-        tuple(
-            ScopeColumn(column.name, ColumnRef(number, column.type), column.nullable)
-            for number, column in enumerate(on.desc.columns)
-        )
-    )
+    scope = relation_scope(on.desc)
     return tuple(
         _column(part, types) if isinstance(part, int) else _expression(part, scope, context)
         for part in index.index_key
+    )
+
+
+def relation_scope(desc: RelationDesc) -> Scope:
+    """The names of a relation's columns, unqualified."""
+    return Scope(
+        tuple(
+            ScopeColumn(column.name, ColumnRef(number, column.type), column.nullable)
+            for number, column in enumerate(desc.columns)
+        )
     )
 
 

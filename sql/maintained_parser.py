@@ -93,10 +93,7 @@ class MaintainedParser(SessionParser):
         self.accept_word("only")
         relation, relation_pos = self.positioned_name()
         method = self.name() if self.accept_word("using") else None
-        keys: tuple[IndexKey, ...] | None = None
-        if not is_default and self.accept("("):
-            keys = () if self.at(")") else self._index_keys()
-            self.expect(")")
+        keys = None if is_default else self._index_keys()
         if self.accept_word("include"):
             self.name_list()
         if self.accept_word("nulls"):
@@ -122,9 +119,11 @@ class MaintainedParser(SessionParser):
         )
 
     def _index_keys(self) -> tuple[IndexKey, ...]:
+        self.expect("(")
         keys = [self._index_key()]
         while self.accept(","):
             keys.append(self._index_key())
+        self.expect(")")
         return tuple(keys)
 
     def _index_key(self) -> IndexKey:

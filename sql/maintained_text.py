@@ -15,7 +15,7 @@ from sql.maintained_syntax import CreateIndex, CreateMaterializedView, Option
 from sql.statement_parser import StatementParser
 
 RETAIN_HISTORY: Final = "retain history"
-_NAME_OPTIONS: Final = frozenset({"assert not null"})
+ASSERT_NOT_NULL: Final = "assert not null"
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +94,7 @@ def _options(options: Sequence[Option]) -> str:
 def _option(option: Option) -> str:
     assert option.value is not None
     words = option.name.upper()
-    if option.name in _NAME_OPTIONS:
+    if option.name == ASSERT_NOT_NULL:
         return f"{words} {quote_identifier(option.value)}"
     if option.name == RETAIN_HISTORY:
         return f"{words} FOR {quote_string(option.value)}"

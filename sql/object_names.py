@@ -12,17 +12,21 @@ from core.errors import (
 )
 from sql import syntax as ast
 from sql.catalog_view import CatalogItem, ItemKind
-from sql.plan import ObjectKind
+from sql.plan import NoOpPlan, ObjectKind
 from sql.statement_context import StatementContext
 
 ITEM_KINDS: Final = {
     "table": (ObjectKind.TABLE, ItemKind.TABLE),
     "view": (ObjectKind.VIEW, ItemKind.VIEW),
+    "materialized view": (ObjectKind.MATERIALIZED_VIEW, ItemKind.MATERIALIZED_VIEW),
+    "index": (ObjectKind.INDEX, ItemKind.INDEX),
 }
 
 DROP_HINTS: Final = {
     ItemKind.VIEW: "Use DROP VIEW to remove a view.",
     ItemKind.TABLE: "Use DROP TABLE to remove a table.",
+    ItemKind.MATERIALIZED_VIEW: "Use DROP MATERIALIZED VIEW to remove a materialized view.",
+    ItemKind.INDEX: "Use DROP INDEX to remove an index.",
 }
 
 
@@ -33,22 +37,57 @@ def existing_item(
     if_exists: bool,
     context: StatementContext,
 ) -> CatalogItem | None:
+    """The item to drop or to change; None if there is none and IF EXISTS allows that."""
     session = context.session
     item = context.catalog.resolve_item(session.database, session.search_path, parts)
     if item is None:
         if if_exists:
             return None
-        state = UNDEFINED_TABLE if is_schema_there(parts, context) else INVALID_SCHEMA_NAME
+        undefined = UNDEFINED_OBJECT if kind is ObjectKind.INDEX else UNDEFINED_TABLE
+        state = undefined if is_schema_there(parts, context) else INVALID_SCHEMA_NAME
         raise SqlError(state, f"{missing_item(parts, kind, context)} does not exist")
     if item.is_system:
         raise SqlError("42501", f'permission denied: "{item.name.item}" is a system catalog')
     if item.kind is not item_kind:
         raise SqlError(
             WRONG_OBJECT_TYPE,
-            f'"{item.name.item}" is not a {kind.value}',
+            f'"{item.name.item}" is not {_article(kind)} {kind.value}',
             hint=DROP_HINTS.get(item.kind),
         )
     return item
+
+
+def altered_item(
+    parts: ast.Name,
+    kind: ObjectKind,
+    item_kind: ItemKind,
+    if_exists: bool,
+    context: StatementContext,
+) -> CatalogItem | None:
+    """The item that an ALTER names; ALTER TABLE may name any relation. In PostgreSQL's words."""
+    session = context.session
+    item = context.catalog.resolve_item(session.database, session.search_path, parts)
+    if item is not None and kind is ObjectKind.TABLE:
+        item_kind = item.kind
+    try:
+        return existing_item(parts, kind, item_kind, if_exists, context)
+    except SqlError as error:
+        if error.sqlstate in (UNDEFINED_TABLE, UNDEFINED_OBJECT):
+            error.sqlstate = UNDEFINED_TABLE
+            error.message = f'relation "{".".join(parts)}" does not exist'
+        error.hint = None  # which speaks of DROP
+        raise
+
+
+def skipped(kind: ObjectKind, name: ast.Name) -> NoOpPlan:
+    """What ALTER … IF EXISTS does when there is nothing of the name."""
+    word = kind.value if kind is ObjectKind.CLUSTER else "relation"
+    notice = f'{word} "{".".join(name)}" does not exist, skipping'
+    return NoOpPlan(f"ALTER {kind.value.upper()}", notice=notice)
+
+
+def _article(kind: ObjectKind) -> str:
+    return "an" if kind is ObjectKind.INDEX else "a"
 
 
 def is_schema_there(parts: ast.Name, context: StatementContext) -> bool:

@@ -369,16 +369,27 @@ class CreateMaterializedViewPlan:
 @dataclass(frozen=True, slots=True)
 class CreateIndexPlan:
     """CREATE INDEX; `name` has the schema of the relation `on`. An index that was given no name has
-    a made one, to which the catalog appends a number if it is taken (`is_name_made`)."""
+    a made one, to which the catalog appends a number if it is taken (`is_name_made`). `key` are
+    positions of columns from 1, or texts of expressions; `desc` are the key's columns."""
 
     name: QualifiedName
     on: GlobalId
+    key: tuple[int | str, ...]
+    desc: RelationDesc
     create_sql: str
-    depends_on: frozenset[GlobalId]
     cluster: str
     is_name_made: bool
     if_not_exists: bool
     retain_history_us: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RetainHistoryPlan:
+    """ALTER MATERIALIZED VIEW | INDEX … SET/RESET (RETAIN HISTORY …); `text` is the interval."""
+
+    id: GlobalId
+    retain_history_us: int | None
+    text: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -406,7 +417,6 @@ class AlterClusterPlan:
 
     name: str
     options: ClusterOptions
-    if_exists: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -439,6 +449,7 @@ class ObjectKind(StrEnum):
     SOURCE = "source"
     ROLE = "role"
     CLUSTER = "cluster"
+    CLUSTER_REPLICA = "cluster replica"
 
 
 @dataclass(frozen=True, slots=True)
@@ -486,6 +497,7 @@ class CommentPlan:
     name: str | None
     column: int | None
     text: str | None
+    cluster: str | None = None  # of the replica `name`
 
 
 @dataclass(frozen=True, slots=True)
@@ -530,6 +542,13 @@ Plan = (
     | CreateRolePlan
     | CreateTablePlan
     | CreateViewPlan
+    | CreateMaterializedViewPlan
+    | CreateIndexPlan
+    | RetainHistoryPlan
+    | CreateClusterPlan
+    | AlterClusterPlan
+    | CreateReplicaPlan
+    | DropReplicaPlan
     | DropPlan
     | RenamePlan
     | RenameColumnPlan

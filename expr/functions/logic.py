@@ -8,6 +8,7 @@ Quantified comparisons with arrays, `x op ANY (array)`, are the derived function
 
 from collections.abc import Callable
 
+from core import errors
 from core.errors import SqlError
 from core.rows import Array, Datum, Record
 from expr.array_values import build_array
@@ -105,6 +106,15 @@ define(
 )
 define("row_of(variadic any)", "record", _row_of, strict=False, needs_types=True)
 define("field(record,int4)", "any", lambda record, index: record[index])
+
+
+def _error_if_null(value: Datum, message: str | None) -> Datum:
+    if value is None:
+        raise SqlError(errors.NOT_NULL_VIOLATION, message or "null value not allowed")
+    return value
+
+
+define("mz_error_if_null(anyelement,text)", "anyelement", _error_if_null, strict=False)
 define("num_nulls(variadic any)", "int4", lambda *args: args.count(None), strict=False)
 define(
     "num_nonnulls(variadic any)",

@@ -1,0 +1,98 @@
+"""DDL of materialized views, indexes, clusters and replicas: plans to catalog operations."""
+
+from typing import assert_never
+
+from catalog.operations import (
+    AlterCluster,
+    CreateCluster,
+    CreateIndex,
+    CreateMaterializedView,
+    CreateReplica,
+    DropReplicas,
+    Operation,
+    SetRetainHistory,
+)
+from controllers.shard_pool import ShardPool
+from sql.plan import (
+    AlterClusterPlan,
+    CreateClusterPlan,
+    CreateIndexPlan,
+    CreateMaterializedViewPlan,
+    CreateReplicaPlan,
+    DropReplicaPlan,
+    RetainHistoryPlan,
+)
+
+MaintainedDdlPlan = (
+    CreateMaterializedViewPlan
+    | CreateIndexPlan
+    | RetainHistoryPlan
+    | CreateClusterPlan
+    | AlterClusterPlan
+    | CreateReplicaPlan
+    | DropReplicaPlan
+)
+
+
+def maintained_operations(
+    plan: MaintainedDdlPlan, owner: str, shards: ShardPool
+) -> tuple[Operation, ...]:
+    """What `plan` asks of the catalog; `owner` will own what it creates."""
+    match plan:
+        case CreateMaterializedViewPlan():
+            return (
+                CreateMaterializedView(
+                    name=plan.name,
+                    desc=plan.desc,
+                    create_sql=plan.create_sql,
+                    depends_on=plan.depends_on,
+                    owner=owner,
+                    cluster=plan.cluster,
+                    shard=shards.take(),
+                    or_replace=plan.or_replace,
+                    if_not_exists=plan.if_not_exists,
+                    retain_history_us=plan.retain_history_us,
+                ),
+            )
+        case CreateIndexPlan():
+            return (
+                CreateIndex(
+                    name=plan.name.item,
+                    on=plan.on,
+                    key=plan.key,
+                    desc=plan.desc,
+                    create_sql=plan.create_sql,
+                    owner=owner,
+                    cluster=plan.cluster,
+                    is_name_made=plan.is_name_made,
+                    if_not_exists=plan.if_not_exists,
+                    retain_history_us=plan.retain_history_us,
+                ),
+            )
+        case RetainHistoryPlan():
+            return (SetRetainHistory(plan.id, plan.retain_history_us, plan.text),)
+        case CreateClusterPlan():
+            return (
+                CreateCluster(
+                    name=plan.name,
+                    owner=owner,
+                    is_managed=plan.options.is_managed is not False,
+                    size=plan.options.size,
+                    replication_factor=plan.options.replication_factor,
+                    replicas=plan.replicas,
+                    if_not_exists=plan.if_not_exists,
+                ),
+            )
+        case AlterClusterPlan():
+            options = plan.options
+            return (
+                AlterCluster(
+                    plan.name, options.is_managed, options.size, options.replication_factor
+                ),
+            )
+        case CreateReplicaPlan():
+            return (CreateReplica(plan.cluster, plan.name, plan.size, owner, plan.if_not_exists),)
+        case DropReplicaPlan():
+            return (DropReplicas(plan.replicas),) if plan.replicas else ()
+        case _:
+            assert_never(plan)
