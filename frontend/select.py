@@ -12,7 +12,7 @@ from typing import Final
 
 from catalog.boot import SYSTEM_CLUSTER_ID
 from controllers.compute_client import OutputFormat, PeekChunk, PeekRequest, PeekStream
-from controllers.read_holds import HoldTooOldError
+from controllers.read_holds import HoldTooOldError, ReadHold
 from core import errors
 from core.errors import SqlError
 from core.ids import MIN_TIMESTAMP, Timestamp
@@ -185,14 +185,16 @@ async def choose_time(session: Session, cached: CachedPlan) -> tuple[CachedPlan,
     depends_on = cached.query.depends_on
     transaction.check_readable(depends_on)
     if transaction.as_of is None:
-        cached = await _first_time(session, cached)
-        assert transaction.as_of is not None
+        cached, transaction.hold = await newest_time(session, cached)
+        transaction.as_of = transaction.hold.ts
     if not transaction.is_read_only:
         transaction.reads.update(cached.user_reads)
     return cached, transaction.as_of
 
 
-async def _first_time(session: Session, cached: CachedPlan) -> CachedPlan:
+async def newest_time(session: Session, cached: CachedPlan) -> tuple[CachedPlan, ReadHold]:
+    """A hold at the time to read at now, and the plan, made again if the catalog has moved. Raises
+    SqlError."""
     transaction = session.transaction
     coordinator = session.coordinator
     timestamp_counter(transaction.isolation_level, session.cluster).inc()
@@ -213,11 +215,9 @@ async def _first_time(session: Session, cached: CachedPlan) -> CachedPlan:
         if transaction.preview is None and read_ts < cached.catalog.ts:
             continue  # planned on a catalog from after that time: ask again
         try:
-            transaction.hold = session.clients.holds.acquire(read_ts)
+            return cached, session.clients.holds.acquire(read_ts)
         except HoldTooOldError:
             continue
-        transaction.as_of = read_ts
-        return cached
     raise SqlError(
         errors.SERIALIZATION_FAILURE,
         "could not choose a time to read at: the schema keeps changing",

@@ -6,7 +6,6 @@ DEBEZIUM the old and the new one.
 """
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Final
 
 from core.errors import (
@@ -17,16 +16,17 @@ from core.errors import (
     SqlError,
 )
 from core.sql_types import BOOL, INT8, NUMERIC, TEXT, Column, RelationDesc
-from expr.relation import ColumnOrder
+from expr.relation import ColumnOrder, Finishing
 from sql import syntax as ast
 from sql.catalog_view import ItemKind
 from sql.equality import require_equality, require_order
 from sql.expression_base import OutputColumn, PlannedQuery
+from sql.maintained import maintained_rows
 from sql.parse import ParsedStatement
-from sql.plan import PlannedStatement, SubscribeEnvelope, SubscribePlan
+from sql.plan import PlannedStatement, Query, SubscribeEnvelope, SubscribePlan
 from sql.positions import position
 from sql.query_planner import QueryPlanner
-from sql.query_statement import planned_statement, relation_query
+from sql.query_statement import description, planned_statement
 from sql.scope import Scope
 from sql.statement_context import StatementContext
 from sql.time_planner import plan_time
@@ -56,9 +56,19 @@ def plan_subscribe(statement: ast.Subscribe, context: StatementContext) -> Subsc
     with_progress = _flag(statement, "progress", default=False)
     as_of = None if statement.as_of is None else plan_time(statement.as_of, "AS OF", queries)
     up_to = None if statement.up_to is None else plan_time(statement.up_to, "UP TO", queries)
-    query = relation_query(queries.as_relation(source), columns, context)
+    rows = maintained_rows(queries.as_relation(source), description(columns), context)
+    query = Query(
+        rows.relation,
+        Finishing(),
+        rows.desc,
+        rows.depends_on,
+        all(id.startswith("s") for id in rows.depends_on) and bool(rows.depends_on),
+        indexes=rows.indexes,
+        as_of=as_of,
+        as_of_at_least=statement.as_of_at_least,
+    )
     return SubscribePlan(
-        replace(query, as_of=as_of, as_of_at_least=statement.as_of_at_least),
+        query,
         _output_desc(columns, envelope, key, with_progress),
         envelope,
         key,
