@@ -141,10 +141,16 @@ class ClusterDataflows:
         `as_of`, is ours from here on."""
         self._impossible.pop(description.id, None)
         old = self._dataflows.get(description.id)
+        if old is not None:
+            description = msgspec.structs.replace(description, as_of=old.description.as_of)
+            if description == old.description:
+                if hold is not None:
+                    hold.release()
+                return
+            durable_upper = max(durable_upper, old.durable_upper)
         dataflow = Dataflow(description, hold, durable_upper)
         self._dataflows[description.id] = dataflow
         if old is not None:
-            dataflow.durable_upper = max(durable_upper, old.durable_upper)
             self._release(old)
         for replica in self._connected:
             self._start(dataflow, replica)

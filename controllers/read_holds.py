@@ -50,10 +50,12 @@ class ReadHolds:
         self.since_floor: Timestamp = MIN_TIMESTAMP
         self._counts: dict[Timestamp, int] = {}
 
-    def acquire(self, ts: Timestamp) -> ReadHold:
-        """Hold `ts`. Raises HoldTooOldError when a since may already be past it."""
-        if ts < self.since_floor:
-            raise HoldTooOldError(f"{ts} is before {self.since_floor}")
+    def acquire(self, ts: Timestamp, since: Timestamp | None = None) -> ReadHold:
+        """Hold `ts`. Raises HoldTooOldError when a since may already be past it; `since` is that of
+        the collections that are to be read, if they keep more of their past than others."""
+        floor = self.since_floor if since is None else since
+        if ts < floor:
+            raise HoldTooOldError(f"{ts} is before {floor}")
         self._counts[ts] = self._counts.get(ts, 0) + 1
         return ReadHold(self, ts)
 
@@ -62,9 +64,12 @@ class ReadHolds:
 
         Returns the time that sinces may now advance to; it never goes back.
         """
-        bound = min(self._counts, default=to)
-        self.since_floor = max(self.since_floor, min(to, bound))
+        self.since_floor = max(self.since_floor, min(to, self.oldest(to)))
         return self.since_floor
+
+    def oldest(self, default: Timestamp) -> Timestamp:
+        """The least held time, `default` if there is none."""
+        return min(self._counts, default=default)
 
     @property
     def count(self) -> int:

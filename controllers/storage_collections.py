@@ -1,14 +1,16 @@
 """Frontiers of stored collections, as the rest of the process needs them.
 
-All tables share the txns shard's frontier, so nothing here is per collection: the since that a
-collection may have is one number, the policy's lag behind the newest commit, held back by the
-oldest read. It is computed when somebody asks: compaction, when it has something to free. Nothing
-is written per commit or tick.
+All tables share the txns shard's frontier, so hardly anything here is per collection: the since
+that a collection may have is one number, the policy's lag behind the newest commit, held back by
+the oldest read. Only a collection that was created with RETAIN HISTORY keeps more. A since is
+computed when somebody asks: compaction, when it has something to free. Nothing is written per
+commit or tick.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
-from controllers.read_holds import ReadHolds
+from catalog.objects import StoredCollection
+from controllers.read_holds import ReadHold, ReadHolds
 from core.ids import MIN_TIMESTAMP, ShardId, Timestamp
 
 
@@ -23,6 +25,7 @@ class StorageCollections:
         self.holds = holds
         self._upper = upper
         self._lag_us = lag_us
+        self._retained: dict[ShardId, _Retained] = {}
 
     def newest(self) -> Timestamp:
         """The time of the newest commit."""
@@ -38,7 +41,44 @@ class StorageCollections:
         wanted = Timestamp(max(MIN_TIMESTAMP, self.newest() - self._lag_us()))
         return self.holds.advance_floor(wanted)
 
+    def retain(self, shard: ShardId, retain_us: int, since: Timestamp) -> None:
+        """Keep `retain_us` of a shard's past from now on (0: what the policy says); `since` is how
+        far back it can be read now."""
+        known = self._retained.get(shard)
+        if known is not None:
+            known.retain_us = retain_us
+        elif retain_us:
+            self._retained[shard] = _Retained(retain_us, since)
+
+    def forget(self, shard: ShardId) -> None:
+        """The shard was dropped."""
+        self._retained.pop(shard, None)
+
     def since_of(self, shard: ShardId) -> Timestamp:
-        """How far the since of a data shard may be now (what `TxnsWriter` asks)."""
-        del shard  # one timeline, one policy
-        return self.since()
+        """How far the since of a shard may be now (what `TxnsWriter` asks)."""
+        retained = self._retained.get(shard)
+        if retained is None:
+            return self.since()
+        wanted = min(self.since(), Timestamp(self.newest() - retained.retain_us))
+        retained.since = max(retained.since, min(wanted, self.holds.oldest(wanted)))
+        return retained.since
+
+    def since_of_all(self, collections: Iterable[StoredCollection]) -> Timestamp:
+        """The oldest time at which all of these can be read."""
+        sinces = (max(each.as_of, self.since_of(each.shard)) for each in collections)
+        return max(sinces, default=MIN_TIMESTAMP)
+
+    def acquire(self, ts: Timestamp, collections: Iterable[StoredCollection]) -> ReadHold:
+        """Hold these at `ts`, which may be older than the policy keeps other collections. Raises
+        HoldTooOldError."""
+        return self.holds.acquire(ts, self.since_of_all(collections))
+
+
+class _Retained:
+    """A shard that keeps more of its past, and how far its since was let go."""
+
+    __slots__ = ("retain_us", "since")
+
+    def __init__(self, retain_us: int, since: Timestamp) -> None:
+        self.retain_us = retain_us
+        self.since = since

@@ -240,8 +240,8 @@ class ImplicationsTask:
         """Everything but making dataflows and dropping clusters, which are returned. Finalization
         only remembers: it takes its time."""
         items, self._changed_items = self._changed_items, set()
-        todo = implications(self._applied, new, items)
-        self._applied = new
+        old, self._applied = self._applied, new
+        todo = implications(old, new, items)
         self._finalize(todo.shards_to_finalize, new.ts)
         if todo.limits is not None:
             self._clusters.update_configuration(*todo.limits)
@@ -251,12 +251,24 @@ class ImplicationsTask:
                 self._shards.forget(dropped.shard)
                 self._clusters.forget_shards((dropped.shard,))
         for id in items:
+            self._set_retention(old, new, id)
             if id not in new.items:
                 self._forget(id)
         self._to_maintain.update(dict.fromkeys(todo.to_maintain))
         for spec in todo.clusters_to_run:
             await self._clusters.ensure_cluster(spec)
         return todo.clusters_to_drop
+
+    def _set_retention(self, old: Catalog, new: Catalog, id: GlobalId) -> None:
+        """How much of its past a stored collection keeps."""
+        before, after = old.collections.get(id), new.collections.get(id)
+        if after is None:
+            if before is not None:
+                self._collections.forget(before.shard)
+            return
+        retain_us = new.items[id].record.retain_history_us or 0
+        since = after.as_of if before is None else self._collections.since_of(after.shard)
+        self._collections.retain(after.shard, retain_us, since)
 
     async def _maintain(self, catalog: Catalog) -> None:
         """Plan what is to be maintained, and hand it to the clusters."""

@@ -4,9 +4,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from catalog.objects import StoredCollection
 from controllers.read_holds import HoldTooOldError, ReadHold, ReadHolds
 from controllers.storage_collections import StorageCollections
-from core.ids import Timestamp, new_shard_id
+from core.ids import GlobalId, Timestamp, new_shard_id
 
 
 def test_a_hold_keeps_the_floor_until_it_is_released() -> None:
@@ -53,3 +54,29 @@ def test_sinces_lag_behind_the_newest_commit() -> None:
         upper = Timestamp(9_000_001)
         assert collections.since() == 4_500_000
     assert collections.since() == 8_000_000
+
+
+def test_a_collection_that_retains_history_can_be_read_longer() -> None:
+    holds = ReadHolds()
+    upper = Timestamp(50_000_001)
+    collections = StorageCollections(holds, lambda: upper, lambda: 1_000_000)
+    kept, other = (
+        StoredCollection(GlobalId(f"u{number}"), new_shard_id(), Timestamp(5_000_000))
+        for number in range(2)
+    )
+    collections.retain(kept.shard, 20_000_000, Timestamp(5_000_000))
+    assert collections.since_of_all([kept]) == 30_000_000
+    assert collections.since_of_all([kept, other]) == 49_000_000
+    with pytest.raises(HoldTooOldError):
+        collections.acquire(Timestamp(30_000_000), [kept, other])
+    with collections.acquire(Timestamp(30_000_000), [kept]):
+        upper = Timestamp(60_000_001)
+        assert collections.since_of(kept.shard) == 30_000_000
+    assert collections.since_of(kept.shard) == 40_000_000
+    assert collections.since_of(other.shard) == 59_000_000
+    collections.retain(kept.shard, 0, Timestamp(0))
+    assert collections.since_of(kept.shard) == 59_000_000
+    collections.retain(kept.shard, 20_000_000, Timestamp(0))
+    assert collections.since_of(kept.shard) == 59_000_000
+    young = StoredCollection(GlobalId("u9"), new_shard_id(), Timestamp(59_500_000))
+    assert collections.since_of_all([young, kept]) == 59_500_000
