@@ -86,7 +86,7 @@ class Cluster:
         self.name = spec.name
         self.replicas: dict[str, Replica] = {}  # by the name of the process
         self.dataflows = ClusterDataflows(collections, self.send_to, self._advanced)
-        self.subscriptions = ClusterSubscriptions(collections.holds, self.send_to)
+        self.subscriptions = ClusterSubscriptions(self.send_to)
         self.is_ready = asyncio.Event()
         self.config = config
         self._orchestrator = orchestrator

@@ -26,6 +26,13 @@ class ReadHold:
         self._holds: ReadHolds | None = holds
         self.ts = ts
 
+    def move(self, to: Timestamp) -> None:
+        """Hold a later time instead."""
+        if self._holds is not None and to > self.ts:
+            self._holds.hold_one(to)
+            self._holds.release_one(self.ts)
+            self.ts = to
+
     def release(self) -> None:
         if self._holds is not None:
             self._holds.release_one(self.ts)
@@ -56,7 +63,7 @@ class ReadHolds:
         floor = self.since_floor if since is None else since
         if ts < floor:
             raise HoldTooOldError(f"{ts} is before {floor}")
-        self._counts[ts] = self._counts.get(ts, 0) + 1
+        self.hold_one(ts)
         return ReadHold(self, ts)
 
     def advance_floor(self, to: Timestamp) -> Timestamp:
@@ -74,6 +81,10 @@ class ReadHolds:
     @property
     def count(self) -> int:
         return sum(self._counts.values())
+
+    def hold_one(self, ts: Timestamp) -> None:
+        """Count one more hold at `ts`, which is known to be held back."""
+        self._counts[ts] = self._counts.get(ts, 0) + 1
 
     def release_one(self, ts: Timestamp) -> None:
         """Give up one hold at `ts` (what `ReadHold.release` calls)."""

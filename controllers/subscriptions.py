@@ -32,14 +32,13 @@ from compute.protocol import Command
 from controllers.compute_client import PeekChunk, SubscribeProgress, SubscribeRequest
 from controllers.compute_requests import replica_lost
 from controllers.delivered import Delivered, Place
-from controllers.read_holds import ReadHold, ReadHolds
 from core.errors import INTERNAL_ERROR, UNDEFINED_TABLE, SqlError
 from core.ids import GlobalId, Timestamp, next_timestamp
 
 CREDIT_STEP_BYTES: Final = SUBSCRIBE_WINDOW_BYTES // 4
+JOINED_BYTES: Final = 64 * 1024
 MAX_ATTEMPTS: Final = 5  # without getting any further
 FIRST_RETRY_S: Final = 0.05
-HOLD_STEP_US: Final = 100_000
 
 _ids: Final = itertools.count(1)
 Send = Callable[[str, Command], None]
@@ -70,9 +69,10 @@ class Subscription:
         first = request.as_of if request.export.with_snapshot else next_timestamp(request.as_of)
         self._delivered = Delivered(first)
         self._cluster = cluster
-        self._hold: ReadHold | None = request.hold
         self._events: deque[tuple[PeekChunk, _Run] | SubscribeProgress] = deque()
         self._waiter: asyncio.Future[None] | None = None
+        if first >= request.until:
+            self._finish()
 
     def description(self, id: GlobalId) -> DataflowDescription:
         """The dataflow that sends what was not delivered yet."""
@@ -138,7 +138,18 @@ class Subscription:
             return event
         chunk, run = event
         self._cluster.consumed(run, len(chunk.data))
-        return chunk
+        parts, size_bytes, row_count = [chunk.data], len(chunk.data), chunk.row_count
+        while self._events and size_bytes < JOINED_BYTES:
+            following = self._events[0]
+            if isinstance(following, SubscribeProgress):
+                break
+            chunk, run = following
+            self._events.popleft()
+            self._cluster.consumed(run, len(chunk.data))
+            parts.append(chunk.data)
+            size_bytes += len(chunk.data)
+            row_count += chunk.row_count
+        return PeekChunk(b"".join(parts), row_count)
 
     async def aclose(self) -> None:
         self._events.clear()
@@ -149,17 +160,11 @@ class Subscription:
         if self._events and isinstance(self._events[-1], SubscribeProgress):
             self._events.pop()
         self._events.append(SubscribeProgress(upper))
-        held = Timestamp(upper - 1)
-        if self._hold is not None and held >= self._hold.ts + HOLD_STEP_US:
-            hold = self._cluster.holds.acquire(held)
-            self._hold.release()
-            self._hold = hold
+        self.request.hold.move(Timestamp(upper - 1))
 
     def _finish(self) -> None:
         self.is_over = True
-        if self._hold is not None:
-            self._hold.release()
-            self._hold = None
+        self.request.hold.release()
         self._cluster.forget(self)
         self._wake()
 
@@ -171,8 +176,7 @@ class Subscription:
 class ClusterSubscriptions:
     """See the module docstring. Synchronous; `send` reaches a connected replica."""
 
-    def __init__(self, holds: ReadHolds, send: Send) -> None:
-        self.holds = holds
+    def __init__(self, send: Send) -> None:
         self._send = send
         self._subscriptions: dict[Subscription, None] = {}
         self._runs: dict[GlobalId, _Run] = {}
@@ -184,6 +188,8 @@ class ClusterSubscriptions:
     def start(self, request: SubscribeRequest) -> Subscription:
         """Begin on every replica there is, and on those to come."""
         subscription = Subscription(request, self)
+        if subscription.is_over:
+            return subscription
         self._subscriptions[subscription] = None
         for replica in self._connected:
             self._run(subscription, replica)

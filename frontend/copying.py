@@ -16,7 +16,8 @@ from frontend.planning import CachedPlan
 from frontend.select import open_copy, unknown_cluster
 from frontend.session import Session
 from frontend.statements import RowSource
-from sql.plan import CopyFormat, CopyFromPlan, CopyOptions, CopyToPlan, Query
+from frontend.subscribe import open_subscription
+from sql.plan import CopyFormat, CopyFromPlan, CopyOptions, CopySubscribePlan, CopyToPlan, Query
 
 OUTPUT_KINDS = {
     CopyFormat.TEXT: OutputKind.COPY_TEXT,
@@ -60,6 +61,21 @@ async def finish_copy_from(
             TableWrite(plan.table, staged.batch, plan.table_name), cached.catalog.revision
         )
     return f"COPY {staged.affected}"
+
+
+async def start_copy_subscription(
+    session: Session, cached: CachedPlan, plan: CopySubscribePlan
+) -> RowSource:
+    """Begin to stream changes as CopyData messages. Raises SqlError."""
+    desc = plan.subscribe.desc
+    output = OutputFormat(
+        desc.types,
+        kind=OUTPUT_KINDS[plan.options.format],
+        copy=_options(plan.options),
+        names=desc.names,
+        context=cached.scope.session.context,
+    )
+    return await open_subscription(session, cached, (), output)
 
 
 async def start_copy_to(session: Session, cached: CachedPlan, plan: CopyToPlan) -> RowSource:

@@ -1,5 +1,7 @@
 """PREPARE and EXECUTE, DECLARE and FETCH: the SQL ways to prepared statements and portals."""
 
+import asyncio
+
 from controllers.compute_client import PeekChunk
 from core import errors
 from core.errors import SqlError
@@ -160,7 +162,7 @@ async def declare(session: Session, portal: Portal, plan: DeclarePlan, *, is_alo
     cached = portal.cached
     assert cached is not None
     session.transaction.has_run = True
-    if plan.query.depends_on or cached.needs_time:
+    if plan.subscribe is None and (plan.query.depends_on or cached.needs_time):
         cached, _ = await choose_time(session, cached)
     cursor = Portal(
         plan.name,
@@ -168,29 +170,40 @@ async def declare(session: Session, portal: Portal, plan: DeclarePlan, *, is_alo
         cached,
         portal.parameters,
         (),
-        plan.query.desc,
+        plan.query.desc if plan.subscribe is None else plan.subscribe.desc,
         is_cursor=True,
     )
     await session.store.add_portal(cursor, session.limit("max_portals"))
 
 
 class FetchedRows:
-    """The rows that a FETCH takes out of a cursor."""
+    """The rows that a FETCH takes out of a cursor.
 
-    __slots__ = ("_left", "_portal", "_session", "_want")
+    Of a stream it takes what comes within `timeout_s`. Without such a time it waits for the first
+    rows, then takes what is there.
+    """
+
+    __slots__ = ("_deadline", "_left", "_portal", "_session", "_waits_once", "_want")
 
     def __init__(
-        self, session: Session, portal: Portal, count: int | None, want: tuple[int, ...]
+        self,
+        session: Session,
+        portal: Portal,
+        count: int | None,
+        want: tuple[int, ...],
+        timeout_s: float | None,
     ) -> None:
         self._session = session
         self._portal = portal
         self._left = count
         self._want = want
+        self._waits_once = timeout_s is None
+        self._deadline = None if timeout_s is None else _now() + timeout_s
 
     async def next(self) -> PeekChunk | None:
         if self._left == 0:
             return None
-        chunk = await self._portal.pull(self._left)
+        chunk = await (self._pull() if self._portal.is_stream else self._portal.pull(self._left))
         if chunk is None:
             return None
         if self._left is not None:
@@ -202,3 +215,17 @@ class FetchedRows:
 
     async def close(self) -> None:
         """The cursor stays open."""
+
+    async def _pull(self) -> PeekChunk | None:
+        try:
+            async with asyncio.timeout_at(self._deadline):
+                chunk = await self._portal.pull(self._left)
+        except TimeoutError:
+            return None
+        if self._waits_once:
+            self._deadline = _now()
+        return chunk
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()

@@ -7,13 +7,13 @@ now has, relay COPY data, or send a command tag.
 from dataclasses import dataclass
 from typing import Final
 
-from controllers.compute_client import CopyStaging
+from controllers.compute_client import CopyStaging, OutputFormat
 from core import errors
 from core.errors import SqlError
 from core.rows import Row
 from core.sql_types import RelationDesc
 from frontend.control import control_transaction, discard, run_set, show_rows
-from frontend.copying import start_copy_from, start_copy_to
+from frontend.copying import start_copy_from, start_copy_subscription, start_copy_to
 from frontend.cursors import (
     FetchedRows,
     bind_execute,
@@ -25,14 +25,19 @@ from frontend.datums import row_encoder
 from frontend.ddl import DdlPlan, run_ddl
 from frontend.dml import write
 from frontend.metrics import query_counter
+from frontend.planning import subscription_of
 from frontend.responses import Notice
 from frontend.select import open_query
 from frontend.session import Session
 from frontend.statements import Portal, PortalState, ReadyRows, RowSource
+from frontend.subscribe import open_subscription
 from frontend.transaction import TransactionStatus
 from sql.plan import (
     CloseCursorPlan,
+    CopyFormat,
     CopyFromPlan,
+    CopyOptions,
+    CopySubscribePlan,
     CopyToPlan,
     DeallocatePlan,
     DeclarePlan,
@@ -48,6 +53,7 @@ from sql.plan import (
     SelectPlan,
     SetPlan,
     ShowVariablePlan,
+    SubscribePlan,
     TransactionPlan,
 )
 
@@ -113,6 +119,8 @@ async def execute(session: Session, portal: Portal, *, is_alone: bool) -> Outcom
     if portal.is_cursor:
         return await execute_cursor(session, portal)
     match portal.cached.plan:
+        case SubscribePlan():
+            return await _subscribe(session, portal)
         case SelectPlan():
             source = await open_query(session, portal.cached, portal.parameters, portal.formats)
             return _rows(portal, source, "SELECT {}")
@@ -156,6 +164,17 @@ def _done(portal: Portal, tag: str) -> CommandOutcome:
     return CommandOutcome(tag)
 
 
+async def _subscribe(session: Session, portal: Portal) -> RowsOutcome:
+    """Open the subscription of a SUBSCRIBE, or of a cursor for one."""
+    assert portal.cached is not None
+    assert portal.desc is not None
+    context = portal.cached.scope.session.context
+    output = OutputFormat(portal.desc.types, formats=portal.formats, context=context)
+    source = await open_subscription(session, portal.cached, portal.parameters, output)
+    portal.is_stream = True
+    return _rows(portal, source, "SUBSCRIBE {}")
+
+
 async def _write(session: Session, portal: Portal, *, is_alone: bool) -> Outcome:
     written = await write(session, portal, commits=is_alone)
     if written.returning is not None:
@@ -181,7 +200,14 @@ async def _execute_other(session: Session, portal: Portal, *, is_alone: bool) ->
             assert desc is not None
             return _ready(session, portal, desc, [(line,) for line in plan.lines], "EXPLAIN")
         case CopyToPlan():
-            return await _copy_to(session, portal, plan)
+            columns = plan.query.desc.columns
+            source = await start_copy_to(session, cached, plan)
+            return _copy_out(portal, source, plan.options, len(columns))
+        case CopySubscribePlan():
+            columns = plan.subscribe.desc.columns
+            portal.is_stream = True
+            source = await start_copy_subscription(session, cached, plan)
+            return _copy_out(portal, source, plan.options, len(columns))
         case CopyFromPlan():
             staging = await start_copy_from(session, cached, plan)
             portal.state = PortalState.DONE
@@ -217,15 +243,13 @@ async def _execute_other(session: Session, portal: Portal, *, is_alone: bool) ->
             raise SqlError(errors.FEATURE_NOT_SUPPORTED, f"{cached.parsed.tag} is not supported")
 
 
-async def _copy_to(session: Session, portal: Portal, plan: CopyToPlan) -> Outcome:
-    cached = portal.cached
-    assert cached is not None
-    portal.source = await start_copy_to(session, cached, plan)
+def _copy_out(
+    portal: Portal, source: RowSource, options: CopyOptions, column_count: int
+) -> CopyOutOutcome:
+    portal.source = source
     portal.state = PortalState.OPEN
     portal.tag = "COPY {}"
-    return CopyOutOutcome(
-        portal, plan.options.format.value == "binary", len(plan.query.desc.columns)
-    )
+    return CopyOutOutcome(portal, options.format is CopyFormat.BINARY, column_count)
 
 
 async def _fetch(session: Session, portal: Portal, plan: FetchPlan) -> Outcome:
@@ -236,7 +260,8 @@ async def _fetch(session: Session, portal: Portal, plan: FetchPlan) -> Outcome:
         outcome = await execute_cursor(session, cursor)
         if not isinstance(outcome, RowsOutcome):
             raise SqlError(errors.INVALID_CURSOR_NAME, f'cursor "{plan.name}" has no rows')
-    source = FetchedRows(session, cursor, plan.count, portal.formats)
+    source = FetchedRows(session, cursor, plan.count, portal.formats, plan.timeout_s)
+    portal.is_stream = cursor.is_stream
     if plan.is_move:
         moved = 0
         while (chunk := await source.next()) is not None:
@@ -249,6 +274,8 @@ async def _fetch(session: Session, portal: Portal, plan: FetchPlan) -> Outcome:
 async def execute_cursor(session: Session, cursor: Portal) -> Outcome:
     """Open the query of a cursor (or of a bound portal that FETCH names)."""
     assert cursor.cached is not None
+    if cursor.is_cursor and subscription_of(cursor.cached.plan) is not None:
+        return await _subscribe(session, cursor)
     if cursor.is_cursor or isinstance(cursor.cached.plan, SelectPlan):
         source = await open_query(session, cursor.cached, cursor.parameters, cursor.formats)
         return _rows(cursor, source, "SELECT {}")

@@ -17,6 +17,7 @@ from frontend.datums import decode_data_rows, decode_parameters
 from frontend.executor import CommandOutcome, EmptyOutcome, RowsOutcome, execute
 from frontend.failures import as_sql_error
 from frontend.interrupt import Interrupter
+from frontend.planning import subscription_of
 from frontend.services import FrontendServices
 from frontend.session import Session, open_session
 from frontend.statements import Portal
@@ -90,6 +91,8 @@ async def _run(
     session.begin_statement(parsed)
     statement = await prepare_parsed(session, "", parsed.sql, parsed, ())
     assert statement.cached is not None
+    if subscription_of(statement.cached.plan) is not None:
+        raise SqlError(errors.FEATURE_NOT_SUPPORTED, "SUBSCRIBE is not supported over HTTP")
     literals = _literals(session, values, statement.cached.planned.parameter_types)
     portal = Portal("", statement, statement.cached, literals, (), statement.result_desc)
     is_alone = is_only and session.transaction.status is TransactionStatus.IMPLICIT

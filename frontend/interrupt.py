@@ -28,7 +28,7 @@ class InterruptReason(Enum):
 class Interrupter:
     """Belongs to one session and its task."""
 
-    __slots__ = ("_is_armed", "_is_ending", "_is_shielded", "_reason", "_task")
+    __slots__ = ("_is_armed", "_is_ending", "_is_shielded", "_reason", "_task", "_timer")
 
     def __init__(self) -> None:
         self._task: asyncio.Task[object] | None = None
@@ -36,6 +36,7 @@ class Interrupter:
         self._is_shielded = False
         self._is_ending = False
         self._reason: InterruptReason | None = None
+        self._timer: asyncio.TimerHandle | None = None
 
     def bind(self, task: asyncio.Task[object] | None) -> None:
         """The task that runs the session's statements."""
@@ -56,13 +57,10 @@ class Interrupter:
     async def guard(self, work: Coroutine[None, None, Result], timeout_ms: int) -> Result:
         """Run `work` as a statement. Raises SqlError 57014 when it was interrupted."""
         self._is_armed = True
-        timer = (
-            asyncio.get_running_loop().call_later(
+        if timeout_ms:
+            self._timer = asyncio.get_running_loop().call_later(
                 timeout_ms / 1000, self.request, InterruptReason.TIMEOUT
             )
-            if timeout_ms
-            else None
-        )
         try:
             return await work
         except asyncio.CancelledError:
@@ -73,10 +71,15 @@ class Interrupter:
             raise SqlError(errors.QUERY_CANCELED, reason.value) from None
         finally:
             self._is_armed = False
-            if timer is not None:
-                timer.cancel()
+            self.forgo_timeout()
             if self._reason is not None:
                 await self._swallow()
+
+    def forgo_timeout(self) -> None:
+        """The running statement may take as long as it likes: it streams."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
 
     @contextmanager
     def shielded(self) -> Iterator[None]:

@@ -20,6 +20,9 @@ QUERIES: Final = LoopCounter(
     ["session_type", "statement_type"],
 )
 ACTIVE_SESSIONS: Final = Gauge("mz_active_sessions", "Sessions now open.", ["session_type"])
+ACTIVE_SUBSCRIBES: Final = Gauge(
+    "mz_active_subscribes", "Subscriptions now running.", ["session_type"]
+)
 TIME_TO_FIRST_ROW: Final = LoopHistogram(
     "mz_time_to_first_row_seconds",
     "From the arrival of a read to its first row.",

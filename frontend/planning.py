@@ -29,6 +29,7 @@ from sql.parse import (
     parse_statements,
 )
 from sql.plan import (
+    CopySubscribePlan,
     CopyToPlan,
     CreateTablePlan,
     DeclarePlan,
@@ -38,6 +39,7 @@ from sql.plan import (
     PlannedStatement,
     Query,
     SelectPlan,
+    SubscribePlan,
 )
 from sql.planner import plan_statement
 from sql.session_view import PlanningSession
@@ -277,10 +279,23 @@ def query_of(plan: Plan) -> Query | None:
     match plan:
         case SelectPlan(query=query) | InsertPlan(query=query) | MutatePlan(query=query):
             return query
-        case CopyToPlan(query=query) | DeclarePlan(query=query):
+        case CopyToPlan(query=query) | DeclarePlan(query=query) | SubscribePlan(query=query):
             return query
+        case CopySubscribePlan(subscribe=subscribe):
+            return subscribe.query
         case CreateTablePlan(as_query=as_query):
             return as_query
+        case _:
+            return None
+
+
+def subscription_of(plan: Plan) -> SubscribePlan | None:
+    """The subscription that a plan opens, if it opens one."""
+    match plan:
+        case SubscribePlan():
+            return plan
+        case CopySubscribePlan(subscribe=subscribe) | DeclarePlan(subscribe=subscribe):
+            return subscribe
         case _:
             return None
 

@@ -94,6 +94,8 @@ class Responder:
         if portal.source is not None or portal.leftover is not None:
             portal.rows_sent = 0
         while left != 0:
+            if portal.is_stream:
+                wire.flush()
             chunk = await portal.pull(left)
             if chunk is None:
                 return
@@ -106,10 +108,7 @@ class Responder:
     async def _copy_out(self, outcome: CopyOutOutcome) -> str:
         wire, portal = self.wire, outcome.portal
         wire.send(responses.copy_out_response(outcome.is_binary, outcome.column_count))
-        while (chunk := await portal.pull(None)) is not None:
-            wire.send(chunk.data)
-            if wire.needs_drain:
-                await wire.drain()
+        await self._send_rows(portal, 0)
         wire.send(responses.COPY_DONE)
         return portal.tag.format(portal.rows_sent)
 

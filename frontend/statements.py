@@ -81,6 +81,7 @@ class Portal:
     tag: str = "SELECT {}"
     rows_sent: int = 0
     is_cursor: bool = False
+    is_stream: bool = False  # its rows come as time goes by, perhaps for ever
     is_repeatable: bool = False  # executing it again repeats the tag (FETCH, SHOW, EXPLAIN)
 
     async def pull(self, limit: int | None) -> PeekChunk | None:

@@ -69,6 +69,7 @@ class Transaction:
     operations: list[Operation] = field(default_factory=list)
     base_catalog: Catalog | None = None  # what the operations' preview started from
     preview: Catalog | None = None
+    is_subscribing: bool = False
     has_run: bool = False  # a query ran: the isolation level is settled
     savepoints: list[Savepoint] = field(default_factory=list)
     discard: DiscardWrites = lambda writes: None  # told of staged writes that are given up
@@ -103,6 +104,7 @@ class Transaction:
             self.hold.release()
             self.hold = None
         self.as_of = None
+        self.is_subscribing = False
         self.has_run = False
         self.is_read_only = False
         if self.reads:
@@ -124,9 +126,14 @@ class Transaction:
                 errors.READ_ONLY_SQL_TRANSACTION,
                 f"cannot execute {command} in a read-only transaction",
             )
+        if self.is_subscribing:
+            raise subscribe_only()
 
     def check_readable(self, ids: frozenset[GlobalId]) -> None:
-        """25000 when a statement would have to see what this transaction wrote."""
+        """25000 when a statement would have to see what this transaction wrote, or when it reads
+        beside a subscription."""
+        if self.is_subscribing:
+            raise subscribe_only()
         if self.has_written(ids):
             raise SqlError(
                 "25000",
@@ -134,6 +141,12 @@ class Transaction:
                 detail="A transaction cannot read a table that it has written.",
                 hint="COMMIT the writes first, then read.",
             )
+
+    def start_subscribing(self) -> None:
+        """A subscription begins. 25000 unless it is all that the transaction does."""
+        if self.is_subscribing or self.as_of is not None or self.writes or self.operations:
+            raise subscribe_only()
+        self.is_subscribing = self.has_run = True
 
     def check_no_staged_reads(self, ids: frozenset[GlobalId], statement: str) -> None:
         """25001 when a read-then-write statement would have to see what was written before it."""
@@ -230,3 +243,8 @@ class Transaction:
             if self.savepoints[index].name == name:
                 return index
         raise SqlError("3B001", f'savepoint "{name}" does not exist')
+
+
+def subscribe_only() -> SqlError:
+    """What a transaction is told that subscribes and does something else."""
+    return SqlError("25000", "SUBSCRIBE in transactions must be the only read statement")

@@ -422,6 +422,14 @@ _SYSTEM_TABLE: Final = (
         most=1 << 50,
     ),
     _system_quantity(
+        "max_subscribe_backlog",
+        "32MB",
+        "How many bytes of changes may wait for a subscriber who is slow to read them.",
+        units=SIZE_UNITS,
+        least=1024,
+        most=1 << 40,
+    ),
+    _system_quantity(
         "since_lag",
         "1s",
         "How far a collection's since stays behind the present when nobody holds it.",

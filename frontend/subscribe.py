@@ -1,0 +1,198 @@
+"""SUBSCRIBE: from a plan to a stream of encoded rows.
+
+The replica encodes the changes, the session adds what tells of progress. A subscription has a time
+and a hold of its own, not its transaction's: it goes on for as long as somebody listens, and what
+it holds follows it. Hence a transaction that subscribes can do nothing else.
+"""
+
+from decimal import Decimal
+from typing import Final
+
+from compute.dataflow_messages import SubscribeEnvelope, SubscribeExport
+from compute.encode import COPY_BINARY_HEADER, COPY_BINARY_TRAILER, copy_data, result_encoder
+from compute.output_format import OutputKind
+from controllers.compute_client import (
+    OutputFormat,
+    PeekChunk,
+    SubscribeProgress,
+    SubscribeRequest,
+    SubscribeStream,
+)
+from controllers.read_holds import HoldTooOldError, ReadHold
+from core import errors
+from core.errors import SqlError
+from core.ids import MAX_TIMESTAMP, Timestamp, next_timestamp
+from expr.relation import substitute as substitute_relation
+from expr.scalar import Literal, Scalar
+from expr.scalar import substitute as substitute_scalar
+from frontend.constants import evaluate
+from frontend.metrics import ACTIVE_SUBSCRIBES
+from frontend.planning import CachedPlan, subscription_of
+from frontend.responses import Notice
+from frontend.select import cluster_of, newest_time
+from frontend.session import Session
+from frontend.statements import RowSource
+from sql.plan import SubscribePlan
+
+NO_ROWS: Final = PeekChunk(b"", 0)
+
+
+class SubscribedRows:
+    """The rows of a subscription; a source that may go on for ever."""
+
+    def __init__(
+        self,
+        stream: SubscribeStream,
+        output: OutputFormat,
+        progress: Timestamp | None,
+        session_type: str,
+    ) -> None:
+        self._stream: SubscribeStream | None = stream
+        self._encoder = result_encoder(output)
+        self._nulls: Final = (None,) * (len(output.types) - 2)
+        self._tells_progress = progress is not None
+        self._active = ACTIVE_SUBSCRIBES.labels(session_type)
+        self._active.inc()
+        self._end = b""
+        self._begin = self._encoder.begin
+        if output.kind is OutputKind.COPY_BINARY:
+            self._begin = copy_data(COPY_BINARY_HEADER)
+            self._end = copy_data(COPY_BINARY_TRAILER)
+        self._first = NO_ROWS if progress is None else self._progress(progress)
+
+    async def next(self) -> PeekChunk | None:
+        if self._begin or self._first.row_count:
+            first, self._first = self._first, NO_ROWS
+            begin, self._begin = self._begin, b""
+            return PeekChunk(begin + first.data, first.row_count)
+        while self._stream is not None:
+            try:
+                event = await self._stream.__anext__()
+            except StopAsyncIteration:
+                await self.close()
+                end, self._end = self._end, b""
+                return PeekChunk(end, 0) if end else None
+            if not isinstance(event, SubscribeProgress):
+                return event
+            if self._tells_progress:
+                return self._progress(event.upper)
+        return None
+
+    async def close(self) -> None:
+        stream, self._stream = self._stream, None
+        if stream is not None:
+            self._active.dec()
+            await stream.aclose()
+
+    def _progress(self, upper: Timestamp) -> PeekChunk:
+        row = (Decimal(upper), True, *self._nulls)
+        return PeekChunk(self._encoder.rows([row]), 1)
+
+
+async def open_subscription(
+    session: Session,
+    cached: CachedPlan,
+    parameters: tuple[Literal, ...],
+    output: OutputFormat,
+) -> RowSource:
+    """Begin to stream, in the form of `output`. Raises SqlError."""
+    plan = _plan(cached)
+    calls = session.calls(Timestamp(session.statement_started_at))
+    context = cached.scope.session.context
+
+    def time_of(scalar: Scalar | None) -> Timestamp | None:
+        if scalar is None:
+            return None
+        value = evaluate(substitute_scalar(scalar, parameters, calls), context)
+        if value.is_null:
+            raise SqlError(
+                errors.INVALID_PARAMETER_VALUE,
+                "can't use null as a mz_timestamp for AS OF or UP TO",
+            )
+        return Timestamp(value.value)
+
+    as_of, up_to = time_of(plan.query.as_of), time_of(plan.up_to)
+    cached, hold = await _hold(session, cached, as_of, at_least=plan.query.as_of_at_least)
+    plan = _plan(cached)
+    try:
+        session.transaction.start_subscribing()
+        until = _until(session, hold.ts, up_to)
+        relation = substitute_relation(plan.query.relation, parameters, lambda call: None)
+        export = _export(session, plan, output)
+        stream = await session.clients.compute.subscribe(
+            SubscribeRequest(
+                cluster_of(session, cached),
+                relation,
+                cached.sources,
+                hold.ts,
+                hold,
+                export,
+                until,
+                context,
+            )
+        )
+    except BaseException:
+        hold.release()
+        raise
+    session.interrupter.forgo_timeout()
+    progress = None
+    if plan.with_progress:
+        progress = hold.ts if plan.with_snapshot else next_timestamp(hold.ts)
+    return SubscribedRows(stream, output, progress, session.session_type)
+
+
+def _plan(cached: CachedPlan) -> SubscribePlan:
+    plan = subscription_of(cached.plan)
+    assert plan is not None
+    return plan
+
+
+async def _hold(
+    session: Session, cached: CachedPlan, as_of: Timestamp | None, *, at_least: bool
+) -> tuple[CachedPlan, ReadHold]:
+    """A hold at the time that the subscription starts from, and the current plan."""
+    if as_of is None:
+        return await newest_time(session, cached)
+    holds = session.clients.holds
+    wanted = max(as_of, holds.since_floor) if at_least else as_of
+    try:
+        return cached, holds.acquire(wanted)
+    except HoldTooOldError:
+        raise SqlError(
+            errors.INVALID_PARAMETER_VALUE,
+            f"Timestamp ({as_of}) is not valid for all inputs: [{holds.since_floor}]",
+        ) from None
+
+
+def _until(session: Session, as_of: Timestamp, up_to: Timestamp | None) -> Timestamp:
+    if up_to is None:
+        return MAX_TIMESTAMP
+    if up_to < as_of:
+        raise SqlError(
+            "22000",
+            "subscription lower bound (`AS OF`) is greater than its upper bound (`UP TO`): "
+            f"{as_of} > {up_to}",
+        )
+    if up_to == as_of:
+        session.notify(
+            Notice(
+                "NOTICE",
+                errors.SUCCESSFUL_COMPLETION,
+                f"subscribe as of {as_of} (inclusive) up to the same bound {up_to} (exclusive) is "
+                "guaranteed to be empty",
+            )
+        )
+    return up_to
+
+
+def _export(session: Session, plan: SubscribePlan, output: OutputFormat) -> SubscribeExport:
+    return SubscribeExport(
+        output,
+        max_waiting_bytes=session.limit("max_subscribe_backlog"),
+        max_moment_bytes=session.limit("compute_memory_limit"),
+        with_snapshot=plan.with_snapshot,
+        with_progress=plan.with_progress,
+        envelope=SubscribeEnvelope(plan.envelope.value),
+        key=plan.key,
+        order_by=plan.order_by,
+    )
