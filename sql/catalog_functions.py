@@ -107,6 +107,9 @@ _VIEW_DEFINITION: Final = "(SELECT d.definition FROM mz_internal.mz_definitions 
 _VIEW_DEFINITION_BY_NAME: Final = (
     "(SELECT d.definition FROM mz_internal.mz_definitions d WHERE d.oid = to_regclass($1)::oid)"
 )
+_INDEX_DEFINITION: Final = (
+    "(SELECT d.definition FROM mz_internal.mz_index_definitions d WHERE d.oid = $1)"
+)
 _SIZE_OF_ANYTHING: Final = "CASE WHEN $1 IS NULL THEN NULL ELSE 0::bigint END"
 
 _VISIBILITY: Final = (
@@ -140,12 +143,13 @@ _DEFINITIONS: Final = (
     *_functions("pg_get_viewdef", ((TEXT,), (TEXT, BOOL)), TEXT, _VIEW_DEFINITION_BY_NAME),
     # Expressions are stored as SQL text, so showing one is the identity.
     *_functions("pg_get_expr", ((TEXT, OID), (TEXT, OID, BOOL)), TEXT, "$1"),
-    *_functions(
+    CatalogFunction("pg_get_indexdef", (OID,), TEXT, _INDEX_DEFINITION),
+    CatalogFunction(
         "pg_get_indexdef",
-        ((OID,), (OID, INT4, BOOL)),
+        (OID, INT4, BOOL),
         TEXT,
-        "(SELECT nullif(i.create_sql, '') FROM mz_internal.mz_items i "
-        "WHERE i.oid = $1 AND i.type = 'index')",
+        f"CASE WHEN $2 = 0 THEN {_INDEX_DEFINITION} ELSE (SELECT k.definition FROM "
+        "mz_internal.mz_index_keys k WHERE k.index_oid = $1 AND k.position = $2) END",
     ),
     # What these would show does not exist, so neither does an oid to ask about.
     *_functions("pg_get_constraintdef pg_get_triggerdef", ((OID,), (OID, BOOL)), TEXT, "NULL"),

@@ -160,6 +160,8 @@ def _key_part(key: IndexKey, on: CatalogItem, queries: QueryPlanner) -> _KeyPart
     _check_key_type(scalar.type, expression)
     name = column_name(expression)
     text = replaced(key.sql, key.pos, tuple(_without_qualifiers(expression, on)))
+    if not (key.is_enclosed or isinstance(expression, ast.FunctionCall)):
+        text = f"({text})"
     return _KeyPart(text, "expr" if name == UNNAMED else name, scalar.type)
 
 

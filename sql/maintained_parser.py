@@ -129,15 +129,16 @@ class MaintainedParser(SessionParser):
     def _index_key(self) -> IndexKey:
         """An expression; the order and operator class that PostgreSQL lets follow mean nothing
         here, for an index finds equal keys."""
-        start = self.token.start
+        start, first = self.token.start, self.index
         expression = self.expression()
         sql = self.slice_from(start)
+        is_enclosed = self._close_of(first) == self.index - 1
         if self.at_name() and not self.at_word("asc", "desc", "nulls"):
             self.qualified_name()
         self.accept_word("asc", "desc")
         if self.accept_word("nulls"):
             self.expect_word("first", "last")
-        return IndexKey(expression, sql, start)
+        return IndexKey(expression, sql, start, is_enclosed)
 
     def _in_cluster(self) -> str | None:
         return self.name() if self.accept_words("in", "cluster") else None

@@ -29,11 +29,12 @@ class CreateMaterializedView(Statement, frozen=True, gc=False):
 
 
 class IndexKey(SyntaxNode, frozen=True, gc=False):
-    """One expression of an index's key, with its text."""
+    """One expression of an index's key, with its text; `is_enclosed`: in parentheses there."""
 
     expression: Expression
     sql: str
     pos: int
+    is_enclosed: bool
 
 
 class CreateIndex(Statement, frozen=True, gc=False):

@@ -151,16 +151,24 @@ class SessionParser(SubscribeParser):
         return ast.ShowCreate(kind, self.qualified_name(), start)
 
     def _show_objects(self, kind: str, full: bool, start: int) -> ast.Statement:
-        qualifier: ast.Name | None = None
-        if self.accept_word("from", "in", "on"):
-            qualifier = self.qualified_name()
+        qualifier, on, cluster = None, None, None
+        while self.at_word("from", "in", "on"):
+            if self.accept_words("in", "cluster"):
+                cluster = self.name()
+            elif self.accept_word("on"):
+                on = self.qualified_name()
+            elif qualifier is None:
+                self.advance()
+                qualifier = self.qualified_name()
+            else:
+                self.fail()
         like: str | None = None
         where: ast.Expression | None = None
         if self.accept_word("like"):
             like = self.string()
         elif self.accept_word("where"):
             where = self.expression()
-        return ast.ShowObjects(kind, qualifier, like, where, full, start)
+        return ast.ShowObjects(kind, qualifier, like, where, full, start, on, cluster)
 
     # Transactions
 

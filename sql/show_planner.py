@@ -4,9 +4,16 @@ from typing import Final
 
 import msgspec
 
-from core.errors import FEATURE_NOT_SUPPORTED, INVALID_SCHEMA_NAME, WRONG_OBJECT_TYPE, SqlError
+from core.errors import (
+    FEATURE_NOT_SUPPORTED,
+    INVALID_SCHEMA_NAME,
+    SYNTAX_ERROR,
+    WRONG_OBJECT_TYPE,
+    SqlError,
+)
 from sql import syntax as ast
 from sql.catalog_view import CatalogItem, ItemKind, SchemaName
+from sql.cluster_planner import check_cluster
 from sql.identifiers import quote_name, quote_string
 from sql.macros import parse_query
 from sql.parse import ParsedStatement
@@ -19,10 +26,8 @@ from sql.statement_context import StatementContext
 _ITEM_TYPES: Final = {
     "tables": "table",
     "views": "view",
-    "materialized views": "materialized-view",
     "sources": "source",
     "sinks": "sink",
-    "indexes": "index",
     "types": "type",
     "connections": "connection",
     "secrets": "secret",
@@ -32,8 +37,9 @@ _ITEM_TYPES: Final = {
 def plan_show_objects(
     statement: ast.Statement, parsed: ParsedStatement, context: StatementContext
 ) -> PlannedStatement:
-    """SHOW objects, with FROM, LIKE and WHERE."""
+    """SHOW objects, with FROM, ON, IN CLUSTER, LIKE and WHERE."""
     assert isinstance(statement, ast.ShowObjects)
+    _check_clauses(statement)
     inner = _select(statement, context)
     conditions = []
     if statement.like is not None:
@@ -48,6 +54,13 @@ def plan_show_objects(
     planned = QueryPlanner(context).plan_query(query, Scope())
     result = finish(planned, context)
     return planned_statement(SelectPlan(result), context, result.desc)
+
+
+def _check_clauses(statement: ast.ShowObjects) -> None:
+    if statement.on is not None and statement.kind != "indexes":
+        raise SqlError(SYNTAX_ERROR, f"SHOW {statement.kind.upper()} takes no ON")
+    if statement.cluster is not None and statement.kind not in ("indexes", "materialized views"):
+        raise SqlError(SYNTAX_ERROR, f"SHOW {statement.kind.upper()} takes no IN CLUSTER")
 
 
 def _order(kind: str) -> str:
@@ -75,16 +88,22 @@ def _select(statement: ast.ShowObjects, context: StatementContext) -> str:
         case "roles":
             return "SELECT name, '' AS comment FROM mz_catalog.mz_roles"
         case "clusters":
-            return (
-                "SELECT c.name, (SELECT string_agg(r.name, ', ') FROM "
-                "mz_catalog.mz_cluster_replicas r WHERE r.cluster_id = c.id) AS replicas, "
-                "'' AS comment FROM mz_catalog.mz_clusters c"
-            )
+            return "SELECT name, replicas, comment FROM mz_internal.mz_show_clusters"
         case "cluster replicas":
             return (
-                "SELECT c.name AS cluster, r.name AS replica, r.size, '' AS comment "
-                "FROM mz_catalog.mz_cluster_replicas r "
-                "JOIN mz_catalog.mz_clusters c ON c.id = r.cluster_id"
+                "SELECT cluster, replica, size, comment FROM mz_internal.mz_show_cluster_replicas"
+            )
+        case "materialized views":
+            conditions = _maintained(statement, context)
+            return (
+                "SELECT name, cluster, comment FROM mz_internal.mz_show_materialized_views "
+                f"WHERE {conditions}"
+            )
+        case "indexes":
+            conditions = _maintained(statement, context)
+            return (
+                'SELECT name, "on", cluster, key, comment FROM mz_internal.mz_show_indexes '
+                f"WHERE {conditions}"
             )
         case "columns":
             return _columns_of(statement, context)
@@ -109,6 +128,24 @@ def _objects(statement: ast.ShowObjects, context: StatementContext, item_type: s
     if statement.full and item_type is not None:
         columns = "name, type, comment"
     return f"SELECT {columns} FROM mz_internal.mz_show_objects WHERE " + " AND ".join(conditions)
+
+
+def _maintained(statement: ast.ShowObjects, context: StatementContext) -> str:
+    """Which of what clusters maintain is shown: of a relation, of a cluster, of a schema (the
+    current one, if nothing else is said)."""
+    conditions: list[str] = []
+    if statement.on is not None:
+        item = QueryPlanner(context).resolve_item(statement.on, statement.pos)
+        conditions.append(f"on_id = {quote_string(item.id)}")
+    if statement.cluster is not None:
+        check_cluster(statement.cluster, context)
+        conditions.append(f"cluster = {quote_string(statement.cluster)}")
+    if statement.qualifier is not None or not conditions:
+        oid = _schema(statement, context).oid
+        conditions.append(
+            f"schema_id = (SELECT s.id FROM mz_catalog.mz_schemas s WHERE s.oid = {oid})"
+        )
+    return " AND ".join(conditions)
 
 
 def _schema(statement: ast.ShowObjects, context: StatementContext) -> SchemaName:
@@ -143,8 +180,10 @@ def _columns_of(statement: ast.ShowObjects, context: StatementContext) -> str:
 def plan_show_create(
     statement: ast.Statement, parsed: ParsedStatement, context: StatementContext
 ) -> PlannedStatement:
-    """SHOW CREATE TABLE | VIEW name: (name, create_sql)."""
+    """SHOW CREATE kind name: (name, create_sql)."""
     assert isinstance(statement, ast.ShowCreate)
+    if statement.kind == "cluster":
+        return _show_create_cluster(statement, context)
     item = QueryPlanner(context).resolve_item(statement.name, statement.pos)
     kinds = {
         "table": ItemKind.TABLE,
@@ -163,6 +202,21 @@ def plan_show_create(
     text = (
         f"SELECT {quote_string(_full_name(item))} AS name, "
         f"{quote_string(item.create_sql + ';')} AS create_sql"
+    )
+    query = plan_top_query(parse_query(text), context)
+    return planned_statement(SelectPlan(query), context, query.desc)
+
+
+def _show_create_cluster(statement: ast.ShowCreate, context: StatementContext) -> PlannedStatement:
+    name = statement.name[-1]
+    check_cluster(name, context)
+    text = (
+        f"SELECT c.name, concat('CREATE CLUSTER ', quote_ident(c.name), ' (', CASE WHEN c.managed "
+        "THEN concat('MANAGED = true, SIZE = ', quote_literal(c.size), ', REPLICATION FACTOR = ', "
+        "c.replication_factor) ELSE concat('MANAGED = false, REPLICAS (', (SELECT string_agg("
+        "concat(quote_ident(r.name), ' (SIZE = ', quote_literal(r.size), ')'), ', ' ORDER BY "
+        "r.name) FROM mz_catalog.mz_cluster_replicas r WHERE r.cluster_id = c.id), ')') END, ');') "
+        f"AS create_sql FROM mz_catalog.mz_clusters c WHERE c.name = {quote_string(name)}"
     )
     query = plan_top_query(parse_query(text), context)
     return planned_statement(SelectPlan(query), context, query.desc)

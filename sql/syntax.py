@@ -684,7 +684,8 @@ class ShowVariable(Statement, frozen=True, gc=False):
 
 
 class ShowObjects(Statement, frozen=True, gc=False):
-    """SHOW TABLES and its kin; `kind` is the plural in lower case ("tables", "columns" …)."""
+    """SHOW TABLES and its kin; `kind` is the plural in lower case ("tables", "columns" …).
+    `qualifier` follows FROM or IN, `on` ON, `cluster` IN CLUSTER."""
 
     kind: str
     qualifier: Name | None
@@ -692,6 +693,8 @@ class ShowObjects(Statement, frozen=True, gc=False):
     where: Expression | None
     full: bool
     pos: int
+    on: Name | None = None
+    cluster: str | None = None
 
 
 class ShowCreate(Statement, frozen=True, gc=False):

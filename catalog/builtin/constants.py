@@ -17,6 +17,7 @@ from catalog.builtin.definitions import (
 from catalog.builtin.type_rows import C_COLLATION, DEFAULT_COLLATION, SYSTEM_ROLE_OID
 from core.rows import Interval, Row
 from expr.timezones import named_zone, zone_keys
+from sql.replica_sizes import REPLICA_SIZES
 from sql.variables import SESSION_VARIABLES, SYSTEM_PARAMETERS
 
 _REFERENCE_YEAR: Final = 2024
@@ -49,6 +50,13 @@ _TIME_ZONE_ABBREVIATIONS: Final = (
     ("WET", 0, False),
     ("Z", 0, False),
 )
+
+
+def _replica_size_rows() -> list[Row]:
+    return [
+        (size.name, size.processes, size.workers, None, None, None, size.credits_per_hour)
+        for size in REPLICA_SIZES.values()
+    ]
 
 
 def _setting_rows() -> list[Row]:
@@ -315,5 +323,16 @@ CONSTANTS: Final = (
         keyword_rows.KEYWORD_COLUMNS,
         keyword_rows.keyword_rows,
         comment="The parser's words.",
+    ),
+    constant(
+        315,
+        MZ_CATALOG,
+        "mz_cluster_replica_sizes",
+        """
+        size text!, processes uint8!, workers uint8!, cpu_nano_cores uint8, memory_bytes uint8,
+        disk_bytes uint8, credits_per_hour numeric!
+        """,
+        _replica_size_rows,
+        comment="Sizes that replicas can have.",
     ),
 )

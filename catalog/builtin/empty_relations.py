@@ -134,24 +134,6 @@ EMPTY_PG_CATALOG: Final = (
         oid=3118,
     ),
     empty(
-        416,
-        PG_CATALOG,
-        "pg_index",
-        "indexrelid oid!, indrelid oid!, indnatts int2!, indnkeyatts int2!, indisunique "
-        "bool!, indnullsnotdistinct bool!, indisprimary bool!, indisexclusion bool!, "
-        "indimmediate bool!, indisclustered bool!, indisvalid bool!, indcheckxmin bool!, "
-        "indisready bool!, indislive bool!, indisreplident bool!, indkey int2vector!, "
-        "indcollation oidvector!, indclass oidvector!, indoption int2vector!, indexprs text, "
-        "indpred text",
-        oid=2610,
-    ),
-    empty(
-        417,
-        PG_CATALOG,
-        "pg_indexes",
-        "schemaname name, tablename name, indexname name, tablespace name, indexdef text",
-    ),
-    empty(
         418,
         PG_CATALOG,
         "pg_inherits",

@@ -100,6 +100,7 @@ INFORMATION_SCHEMA_VIEWS: Final = (
         FROM mz_internal.mz_item_columns c
             JOIN mz_internal.mz_visible_items i ON i.oid = c.item_oid
             JOIN mz_internal.mz_type_names t ON t.oid = c.type_oid
+        WHERE i.type <> 'index'
         """,
         comment="Columns of tables and views of the current database.",
     ),

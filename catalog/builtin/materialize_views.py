@@ -22,7 +22,7 @@ MATERIALIZE_VIEWS: Final = (
         name text! = i.name
         type text! = i.type
         owner_id text! = i.owner_id
-        cluster_id text = NULL
+        cluster_id text = i.cluster_id
         privileges text[] = NULL
         """,
         f"FROM mz_internal.mz_items i WHERE {_STORED}",
@@ -39,17 +39,18 @@ MATERIALIZE_VIEWS: Final = (
         name text! = o.name
         type text! = o.type
         owner_id text! = o.owner_id
-        cluster_id text = NULL
+        cluster_id text = o.cluster_id
         privileges text[] = NULL
         """,
         """
         FROM (
-            SELECT i.id, i.oid, i.schema_id, i.name, i.type, i.owner_id
+            SELECT i.id, i.oid, i.schema_id, i.name, i.type, i.owner_id, i.cluster_id
             FROM mz_internal.mz_items i
             UNION ALL
-            SELECT t.id, t.oid, t.schema_id, t.name, 'type', t.owner_id FROM mz_catalog.mz_types t
+            SELECT t.id, t.oid, t.schema_id, t.name, 'type', t.owner_id, NULL
+            FROM mz_catalog.mz_types t
             UNION ALL
-            SELECT f.id, f.oid, f.schema_id, f.name, 'function', f.owner_id
+            SELECT f.id, f.oid, f.schema_id, f.name, 'function', f.owner_id, NULL
             FROM mz_catalog.mz_functions f
         ) o
         """,
@@ -103,7 +104,7 @@ MATERIALIZE_VIEWS: Final = (
         oid oid! = i.oid
         schema_id text! = i.schema_id
         name text! = i.name
-        cluster_id text = NULL
+        cluster_id text! = i.cluster_id
         definition text! = d.definition
         owner_id text! = i.owner_id
         privileges text[] = NULL
@@ -124,8 +125,8 @@ MATERIALIZE_VIEWS: Final = (
         id text! = i.id
         oid oid! = i.oid
         name text! = i.name
-        on_id text = NULL
-        cluster_id text = NULL
+        on_id text! = i.index_on
+        cluster_id text! = i.cluster_id
         owner_id text! = i.owner_id
         create_sql text! = i.create_sql
         redacted_create_sql text! = i.create_sql
@@ -138,13 +139,13 @@ MATERIALIZE_VIEWS: Final = (
         MZ_CATALOG,
         "mz_index_columns",
         """
-        index_id text! = i.id
-        index_position uint8! = 0
-        on_position uint8 = NULL
-        on_expression text = NULL
-        nullable bool! = true
+        index_id text! = k.index_id
+        index_position uint8! = k.position::int8
+        on_position uint8 = k.on_position::int8
+        on_expression text = k.on_expression
+        nullable bool! = k.nullable
         """,
-        "FROM mz_internal.mz_items i WHERE false",
+        "FROM mz_internal.mz_index_keys k",
         comment="Columns of indexes.",
     ),
     view(
@@ -162,7 +163,7 @@ MATERIALIZE_VIEWS: Final = (
         envelope_type text = NULL
         key_format text = NULL
         value_format text = NULL
-        cluster_id text = NULL
+        cluster_id text = i.cluster_id
         owner_id text! = i.owner_id
         privileges text[] = NULL
         create_sql text = i.create_sql
@@ -212,6 +213,7 @@ MATERIALIZE_VIEWS: Final = (
         """
         FROM mz_internal.mz_item_columns c
             JOIN mz_internal.mz_type_names t ON t.oid = c.type_oid
+        WHERE c.item_type <> 'index'
         """,
         comment="Columns of relations.",
     ),
@@ -306,22 +308,6 @@ MATERIALIZE_VIEWS: Final = (
         comment="Roles that are members of roles.",
     ),
     view(
-        315,
-        MZ_CATALOG,
-        "mz_cluster_replica_sizes",
-        """
-        size text! = ''
-        processes uint8 = NULL
-        workers uint8 = NULL
-        cpu_nano_cores uint8 = NULL
-        memory_bytes uint8 = NULL
-        disk_bytes uint8 = NULL
-        credits_per_hour numeric = NULL
-        """,
-        "WHERE false",
-        comment="Sizes that replicas can have.",
-    ),
-    view(
         320,
         MZ_INTERNAL,
         "mz_object_fully_qualified_names",
@@ -333,7 +319,7 @@ MATERIALIZE_VIEWS: Final = (
         schema_name text! = s.name
         database_id text = d.id
         database_name text = d.name
-        cluster_id text = NULL
+        cluster_id text = i.cluster_id
         """,
         """
         FROM mz_internal.mz_items i
@@ -430,5 +416,91 @@ MATERIALIZE_VIEWS: Final = (
             LEFT JOIN mz_internal.mz_comments m ON m.id = c.id AND m.object_sub_id = c.position
         """,
         comment="What SHOW COLUMNS reads.",
+    ),
+    view(
+        326,
+        MZ_INTERNAL,
+        "mz_show_materialized_views",
+        """
+        id text! = i.id
+        name text! = i.name
+        cluster text! = c.name
+        schema_id text! = i.schema_id
+        comment text! = coalesce(m.comment, '')
+        """,
+        """
+        FROM mz_internal.mz_items i
+            JOIN mz_catalog.mz_clusters c ON c.id = i.cluster_id
+            LEFT JOIN mz_internal.mz_comments m
+                ON m.id = i.id AND m.object_type = i.type AND m.object_sub_id IS NULL
+        WHERE i.type = 'materialized-view'
+        """,
+        comment="What SHOW MATERIALIZED VIEWS reads.",
+    ),
+    view(
+        327,
+        MZ_INTERNAL,
+        "mz_show_indexes",
+        """
+        id text! = i.id
+        name text! = i.name
+        on text! = o.name
+        cluster text! = c.name
+        key text[]! = k.key
+        on_id text! = i.index_on
+        schema_id text! = i.schema_id
+        comment text! = coalesce(m.comment, '')
+        """,
+        """
+        FROM mz_internal.mz_items i
+            JOIN mz_internal.mz_items o ON o.id = i.index_on
+            JOIN mz_catalog.mz_clusters c ON c.id = i.cluster_id
+            JOIN (
+                SELECT p.index_id, array_agg(p.definition ORDER BY p.position) AS key
+                FROM mz_internal.mz_index_keys p GROUP BY p.index_id
+            ) k ON k.index_id = i.id
+            LEFT JOIN mz_internal.mz_comments m
+                ON m.id = i.id AND m.object_type = 'index' AND m.object_sub_id IS NULL
+        """,
+        comment="What SHOW INDEXES reads.",
+    ),
+    view(
+        328,
+        MZ_INTERNAL,
+        "mz_show_clusters",
+        """
+        name text! = c.name
+        replicas text = r.replicas
+        comment text! = coalesce(m.comment, '')
+        """,
+        """
+        FROM mz_catalog.mz_clusters c
+            LEFT JOIN (
+                SELECT p.cluster_id,
+                    string_agg(concat(p.name, ' (', p.size, ')'), ', ' ORDER BY p.name) AS replicas
+                FROM mz_catalog.mz_cluster_replicas p GROUP BY p.cluster_id
+            ) r ON r.cluster_id = c.id
+            LEFT JOIN mz_internal.mz_comments m ON m.id = c.id AND m.object_type = 'cluster'
+        """,
+        comment="What SHOW CLUSTERS reads.",
+    ),
+    view(
+        329,
+        MZ_INTERNAL,
+        "mz_show_cluster_replicas",
+        """
+        cluster text! = c.name
+        replica text! = r.name
+        replica_id text! = r.id
+        size text = r.size
+        comment text! = coalesce(m.comment, '')
+        """,
+        """
+        FROM mz_catalog.mz_cluster_replicas r
+            JOIN mz_catalog.mz_clusters c ON c.id = r.cluster_id
+            LEFT JOIN mz_internal.mz_comments m
+                ON m.id = r.id AND m.object_type = 'cluster-replica'
+        """,
+        comment="What SHOW CLUSTER REPLICAS reads.",
     ),
 )

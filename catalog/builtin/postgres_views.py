@@ -28,7 +28,7 @@ POSTGRES_VIEWS: Final = (
         reltuples float4! = -1
         relallvisible int4! = 0
         reltoastrelid oid! = 0
-        relhasindex bool! = false
+        relhasindex bool! = i.has_index
         relisshared bool! = false
         relpersistence char! = CASE WHEN i.is_temporary THEN 't' ELSE 'p' END
         relkind char! = CASE i.type WHEN 'view' THEN 'v' WHEN 'materialized-view' THEN 'm'
@@ -294,7 +294,7 @@ POSTGRES_VIEWS: Final = (
             FROM mz_internal.mz_items i WHERE i.type = 'view' OR i.type = 'materialized-view'
             UNION ALL
             SELECT CASE i.type WHEN 'index' THEN 1259 WHEN 'table' THEN 1259 ELSE 2618 END,
-                i.oid, r.oid, 'n'
+                i.oid, r.oid, CASE i.type WHEN 'index' THEN 'a' ELSE 'n' END
             FROM mz_internal.mz_object_dependencies d
                 JOIN mz_internal.mz_items i ON i.id = d.object_id
                 JOIN mz_internal.mz_items r ON r.id = d.referenced_object_id
@@ -346,7 +346,7 @@ POSTGRES_VIEWS: Final = (
         tablename name! = i.name
         tableowner name = i.owner_name
         tablespace name = NULL
-        hasindexes bool! = false
+        hasindexes bool! = i.has_index
         hasrules bool! = false
         hastriggers bool! = false
         rowsecurity bool! = false
@@ -379,7 +379,7 @@ POSTGRES_VIEWS: Final = (
         matviewname name! = i.name
         matviewowner name = i.owner_name
         tablespace name = NULL
-        hasindexes bool! = false
+        hasindexes bool! = i.has_index
         ispopulated bool! = true
         definition text! = d.definition
         """,
@@ -388,6 +388,66 @@ POSTGRES_VIEWS: Final = (
         WHERE i.type = 'materialized-view'
         """,
         comment="Materialized views.",
+    ),
+    view(
+        416,
+        PG_CATALOG,
+        "pg_index",
+        """
+        indexrelid oid! = i.oid
+        indrelid oid! = d.on_oid
+        indnatts int2! = i.column_count
+        indnkeyatts int2! = i.column_count
+        indisunique bool! = false
+        indnullsnotdistinct bool! = false
+        indisprimary bool! = false
+        indisexclusion bool! = false
+        indimmediate bool! = true
+        indisclustered bool! = false
+        indisvalid bool! = true
+        indcheckxmin bool! = false
+        indisready bool! = true
+        indislive bool! = true
+        indisreplident bool! = false
+        indkey int2vector! = k.positions
+        indcollation oidvector! = k.zeros
+        indclass oidvector! = k.zeros
+        indoption int2vector! = k.zeros
+        indexprs text = k.expressions
+        indpred text = NULL
+        """,
+        """
+        FROM mz_internal.mz_visible_items i
+            JOIN mz_internal.mz_index_definitions d ON d.oid = i.oid
+            JOIN (
+                SELECT p.index_oid,
+                    string_agg(coalesce(p.on_position, 0)::text, ' ' ORDER BY p.position)
+                        AS positions,
+                    string_agg('0', ' ') AS zeros,
+                    string_agg(p.on_expression, ', ' ORDER BY p.position) AS expressions
+                FROM mz_internal.mz_index_keys p GROUP BY p.index_oid
+            ) k ON k.index_oid = i.oid
+        """,
+        oid=2610,
+        comment="Indexes.",
+    ),
+    view(
+        417,
+        PG_CATALOG,
+        "pg_indexes",
+        """
+        schemaname name! = i.schema_name
+        tablename name! = o.name
+        indexname name! = i.name
+        tablespace name = NULL
+        indexdef text! = d.definition
+        """,
+        """
+        FROM mz_internal.mz_visible_items i
+            JOIN mz_internal.mz_index_definitions d ON d.oid = i.oid
+            JOIN mz_internal.mz_items o ON o.id = i.index_on
+        """,
+        comment="Indexes with their definitions.",
     ),
     view(
         158,

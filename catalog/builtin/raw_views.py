@@ -79,9 +79,9 @@ RAW_VIEWS: Final = (
         name text! = r.value->>'name'
         owner_id text! = r.value->>'owner'
         privileges text[] = NULL
-        managed bool! = false
-        size text = NULL
-        replication_factor uint4 = NULL
+        managed bool! = (r.value->>'managed')::bool
+        size text = r.value->>'size'
+        replication_factor uint4 = (r.value->>'replication_factor')::int8
         disk bool = NULL
         availability_zones text[] = NULL
         introspection_debugging bool = NULL
@@ -98,7 +98,7 @@ RAW_VIEWS: Final = (
         id text! = r.key->>'id'
         name text! = r.value->>'name'
         cluster_id text! = r.value->>'cluster_id'
-        size text = NULL
+        size text = r.value->>'size'
         availability_zone text = NULL
         owner_id text! = r.value->>'owner'
         disk bool = NULL
@@ -121,6 +121,8 @@ RAW_VIEWS: Final = (
         column_count int4! = i.column_count
         temporary_connection int4 = i.temporary_connection
         created_at timestamptz! = i.created_at
+        cluster_id text = i.cluster_id
+        index_on text = i.index_on
         """,
         """
         FROM mz_internal.mz_catalog_raw r, LATERAL mz_catalog_item(r.value) i
@@ -142,6 +144,7 @@ RAW_VIEWS: Final = (
         type_oid oid! = c.type_oid
         type_modifier int4! = c.type_modifier
         default_sql text = c.default_sql
+        item_type text! = c.item_type
         """,
         """
         FROM mz_internal.mz_catalog_raw r, LATERAL mz_catalog_columns(r.value) c
@@ -216,6 +219,26 @@ RAW_VIEWS: Final = (
         comment="Parameters changed by ALTER SYSTEM SET.",
     ),
     view(
+        113,
+        MZ_INTERNAL,
+        "mz_index_keys",
+        """
+        index_id text! = r.key->>'id'
+        index_oid oid! = (r.value->>'oid')::int8
+        position int4! = k.position
+        on_position int4 = k.on_position
+        on_expression text = k.on_expression
+        name text! = k.name
+        nullable bool! = k.nullable
+        definition text! = coalesce(k.on_expression, quote_ident(k.name))
+        """,
+        """
+        FROM mz_internal.mz_catalog_raw r, LATERAL mz_catalog_index_key(r.value) k
+        WHERE r.kind = 'item' AND r.value->>'index_on' IS NOT NULL
+        """,
+        comment="The keys of indexes: columns of what they are on, or expressions.",
+    ),
+    view(
         120,
         MZ_INTERNAL,
         "mz_visible_schemas",
@@ -248,11 +271,17 @@ RAW_VIEWS: Final = (
         create_sql text! = i.create_sql
         column_count int4! = i.column_count
         is_temporary bool! = i.temporary_connection IS NOT NULL
+        index_on text = i.index_on
+        has_index bool! = x.index_on IS NOT NULL
         """,
         """
         FROM mz_internal.mz_items i
             JOIN mz_internal.mz_visible_schemas s ON s.id = i.schema_id
             LEFT JOIN mz_catalog.mz_roles r ON r.id = i.owner_id
+            LEFT JOIN (
+                SELECT DISTINCT x.index_on FROM mz_internal.mz_items x
+                WHERE x.index_on IS NOT NULL
+            ) x ON x.index_on = i.id
         WHERE i.temporary_connection IS NULL OR i.temporary_connection = pg_backend_pid()
         """,
         comment="Items of the current database, of the system and of this connection.",
@@ -291,7 +320,8 @@ RAW_VIEWS: Final = (
         oid oid! = i.oid
         definition text! = concat(' ', regexp_replace(i.create_sql,
             '^CREATE [A-Z ]*VIEW (?:"(?:[^"]|"")*"|[^" (])+ (?:[(](?:"(?:[^"]|"")*"|[^")])*[)] )?\
-(?:IN CLUSTER (?:"(?:[^"]|"")*"|[^" ])+ )?AS ', ''), ';')
+(?:IN CLUSTER (?:"(?:[^"]|"")*"|[^" ])+ )?\
+(?:WITH [(](?:"(?:[^"]|"")*"|''(?:[^'']|'''')*''|[^")''])*[)] )?AS ', ''), ';')
         """,
         """
         FROM mz_internal.mz_items i WHERE i.type = 'view' OR i.type = 'materialized-view'
@@ -324,6 +354,28 @@ RAW_VIEWS: Final = (
         ) d
         """,
         comment="Comments by PostgreSQL's keys: oid, catalog, column number.",
+    ),
+    view(
+        126,
+        MZ_INTERNAL,
+        "mz_index_definitions",
+        """
+        oid oid! = i.oid
+        on_oid oid! = o.oid
+        key text! = k.key
+        definition text! = concat('CREATE INDEX ', quote_ident(i.name), ' ON ', \
+quote_ident(s.name), '.', quote_ident(o.name), ' USING btree (', k.key, ')')
+        """,
+        """
+        FROM mz_internal.mz_items i
+            JOIN mz_internal.mz_items o ON o.id = i.index_on
+            JOIN mz_catalog.mz_schemas s ON s.id = i.schema_id
+            JOIN (
+                SELECT p.index_id, string_agg(p.definition, ', ' ORDER BY p.position) AS key
+                FROM mz_internal.mz_index_keys p GROUP BY p.index_id
+            ) k ON k.index_id = i.id
+        """,
+        comment="Indexes as pg_get_indexdef() shows them.",
     ),
     view(
         125,

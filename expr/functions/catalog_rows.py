@@ -28,6 +28,8 @@ class _Item(msgspec.Struct):
     columns: list[msgspec.Raw]
     temporary_connection: int | None
     created_at: int
+    cluster_id: str | None = None
+    index_on: str | None = None
 
 
 class _ItemColumn(msgspec.Struct):
@@ -40,8 +42,14 @@ class _ItemColumn(msgspec.Struct):
 
 class _ItemColumns(msgspec.Struct):
     oid: int
+    type: str
     columns: list[_ItemColumn]
     temporary_connection: int | None
+
+
+class _ItemIndexKey(msgspec.Struct):
+    columns: list[_ItemColumn]
+    index_key: list[int | str] = []
 
 
 class _ItemDependencies(msgspec.Struct):
@@ -50,6 +58,7 @@ class _ItemDependencies(msgspec.Struct):
 
 _ITEM: Final = msgspec.json.Decoder(_Item)
 _COLUMNS: Final = msgspec.json.Decoder(_ItemColumns)
+_INDEX_KEY: Final = msgspec.json.Decoder(_ItemIndexKey)
 _DEPENDENCIES: Final = msgspec.json.Decoder(_ItemDependencies)
 
 
@@ -70,6 +79,8 @@ def catalog_item(text: str) -> tuple[Row, ...]:
             len(item.columns),
             item.temporary_connection,
             item.created_at - _EPOCH_US,
+            item.cluster_id,
+            item.index_on,
         ),
     )
 
@@ -90,6 +101,25 @@ def catalog_columns(text: str) -> Iterator[Row]:
             column.type_oid,
             column.type_modifier,
             column.default,
+            item.type,
+        )
+
+
+def catalog_index_key(text: str) -> Iterator[Row]:
+    """A row for each part of an index's key: a column of what it is on, or an expression."""
+    try:
+        item = _INDEX_KEY.decode(text)
+    except msgspec.DecodeError as error:
+        raise _not_an_item(error) from None
+    for position, part in enumerate(item.index_key, start=1):
+        column = item.columns[position - 1]
+        is_column = isinstance(part, int)
+        yield (
+            position,
+            part if is_column else None,
+            None if is_column else part,
+            column.name,
+            column.nullable,
         )
 
 
@@ -122,6 +152,8 @@ define(
         Column("column_count", INT4),
         Column("temporary_connection", INT4),
         Column("created_at", TIMESTAMPTZ),
+        Column("cluster_id", TEXT),
+        Column("index_on", TEXT),
     ),
 )
 define(
@@ -138,6 +170,20 @@ define(
         Column("type_oid", OID),
         Column("type_modifier", INT4),
         Column("default_sql", TEXT),
+        Column("item_type", TEXT),
+    ),
+)
+define(
+    "mz_catalog_index_key(jsonb)",
+    "record",
+    catalog_index_key,
+    kind=FunctionKind.TABLE,
+    columns=(
+        Column("position", INT4),
+        Column("on_position", INT4),
+        Column("on_expression", TEXT),
+        Column("name", TEXT),
+        Column("nullable", BOOL),
     ),
 )
 define(
