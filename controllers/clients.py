@@ -5,13 +5,19 @@ from dataclasses import dataclass
 from controllers.compute_client import ComputeClient
 from controllers.read_holds import ReadHolds
 from controllers.shard_pool import ShardPool
+from controllers.storage_collections import StorageCollections
 
 
 @dataclass(frozen=True, slots=True)
 class ControllerClients:
-    """`compute` runs peeks and stages writes, `holds` keeps read times readable, `shards` gives a
-    shard to each new table."""
+    """`compute` runs peeks and stages writes, `collections` knows what can be read and keeps it
+    so, `shards` gives a shard to each new table."""
 
     compute: ComputeClient
-    holds: ReadHolds
+    collections: StorageCollections
     shards: ShardPool
+
+    @property
+    def holds(self) -> ReadHolds:
+        """What keeps read times readable."""
+        return self.collections.holds

@@ -38,10 +38,11 @@ MAX_INLINE_BYTES: Final = 8 * 1024 * 1024
 class LastWrites:
     """When each collection was last written, as far as this process knows: since its start.
 
-    A read older than the start cannot be validated, and none exists.
+    A read older than the start cannot be validated, and counts as overtaken.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, started_at: Timestamp) -> None:
+        self._started_at = started_at
         self._times: dict[GlobalId, Timestamp] = {}
 
     def note(self, ids: Iterable[GlobalId], ts: Timestamp) -> None:
@@ -54,7 +55,7 @@ class LastWrites:
 
     def is_written_since(self, ids: Iterable[GlobalId], ts: Timestamp) -> bool:
         times = self._times
-        return any(times.get(read, -1) > ts for read in ids)
+        return ts < self._started_at or any(times.get(read, -1) > ts for read in ids)
 
 
 class CommitBatch:

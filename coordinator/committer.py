@@ -109,7 +109,7 @@ class Committer:
         self._clock = clock
         self._queue: deque[_Waiting] = deque()
         self._wake = asyncio.Event()
-        self._last_writes = LastWrites()
+        self._last_writes = LastWrites(Timestamp(log.upper - 1))
         self._listeners: list[ChangeListener] = []
         self._last_commit = time.monotonic()
         self._has_ended = False

@@ -13,7 +13,7 @@ from expr.scalar import substitute as substitute_scalar
 from frontend.constants import evaluate
 from frontend.datums import transcode
 from frontend.planning import CachedPlan
-from frontend.select import choose_time
+from frontend.read_time import choose_time
 from frontend.session import Session
 from frontend.statements import Portal, PreparedStatement
 from sql.parse import ParsedStatement

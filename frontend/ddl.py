@@ -43,8 +43,9 @@ from core.errors import SqlError
 from core.ids import MIN_TIMESTAMP, ShardId, Timestamp
 from frontend.maintained_ddl import maintained_operations
 from frontend.planning import CachedPlan
+from frontend.read_time import choose_time
 from frontend.responses import Notice
-from frontend.select import bind_query, choose_time, cluster_of
+from frontend.select import bind_query, cluster_of
 from frontend.session import Session, conflict
 from frontend.statements import Portal
 from frontend.transaction import TransactionStatus

@@ -38,7 +38,8 @@ from frontend.constants import encoded_constant_rows
 from frontend.datums import row_encoder, text_of_row
 from frontend.metrics import WRITE_CONFLICTS
 from frontend.planning import CachedPlan
-from frontend.select import bind_query, check_same_desc, choose_time, cluster_of
+from frontend.read_time import check_same_desc, choose_time
+from frontend.select import bind_query, cluster_of
 from frontend.session import Session, conflict
 from frontend.statements import Portal, ReadyRows, RowSource
 from frontend.transaction import TransactionStatus

@@ -8,29 +8,24 @@ share its first read's time and hold.
 
 import time
 from collections.abc import Container
-from typing import Final
 
 from catalog.boot import SYSTEM_CLUSTER_ID
 from controllers.compute_client import OutputFormat, PeekChunk, PeekRequest, PeekStream
-from controllers.read_holds import HoldTooOldError, ReadHold
 from core import errors
 from core.errors import SqlError
 from core.ids import MIN_TIMESTAMP, Timestamp
-from core.sql_types import RelationDesc
 from expr.relation import Finishing, Relation
 from expr.relation import substitute as substitute_relation
 from expr.scalar import Literal, Scalar
 from expr.scalar import substitute as substitute_scalar
 from frontend.constants import constant_rows, evaluate
 from frontend.datums import row_encoder
-from frontend.metrics import CANCELED_PEEKS, first_row_histogram, timestamp_counter
+from frontend.metrics import CANCELED_PEEKS, first_row_histogram
 from frontend.planning import CachedPlan
+from frontend.read_time import choose_time
 from frontend.session import Session
 from frontend.statements import ReadyRows, RowSource
 from sql.plan import Query
-
-MAX_REPLANS: Final = 100
-SERIALIZABLE: Final = "serializable"
 
 
 class PeekedRows:
@@ -90,7 +85,7 @@ async def open_query(
     session.transaction.has_run = True
     if not query.depends_on:
         return await _open_constant(session, cached, query, parameters, formats, started)
-    cached, as_of = await choose_time(session, cached)
+    cached, as_of = await choose_time(session, cached, parameters)
     query = cached.query
     assert query is not None
     relation, finishing = bind_query(session, cached, query, parameters, as_of)
@@ -127,7 +122,7 @@ async def _open_constant(
 ) -> RowSource:
     as_of = MIN_TIMESTAMP
     if cached.needs_time:
-        cached, as_of = await choose_time(session, cached)
+        cached, as_of = await choose_time(session, cached, parameters)
     context = cached.scope.session.context
     relation, finishing = bind_query(session, cached, query, parameters, as_of)
     finishing, types = cached.sent(formats, finishing)
@@ -175,66 +170,6 @@ def cluster_of(session: Session, cached: CachedPlan) -> str:
 def unknown_cluster(name: str) -> SqlError:
     """What statements answer that no cluster can run."""
     return SqlError(errors.UNDEFINED_OBJECT, f'unknown cluster "{name}"')
-
-
-async def choose_time(session: Session, cached: CachedPlan) -> tuple[CachedPlan, Timestamp]:
-    """The time of the transaction's reads, chosen and held if this is its first, and the plan,
-    made again if the catalog has moved. Raises SqlError."""
-    transaction = session.transaction
-    assert cached.query is not None
-    depends_on = cached.query.depends_on
-    transaction.check_readable(depends_on)
-    if transaction.as_of is None:
-        cached, transaction.hold = await newest_time(session, cached)
-        transaction.as_of = transaction.hold.ts
-    if not transaction.is_read_only:
-        transaction.reads.update(cached.user_reads)
-    return cached, transaction.as_of
-
-
-async def newest_time(session: Session, cached: CachedPlan) -> tuple[CachedPlan, ReadHold]:
-    """A hold at the time to read at now, and the plan, made again if the catalog has moved. Raises
-    SqlError."""
-    transaction = session.transaction
-    coordinator = session.coordinator
-    timestamp_counter(transaction.isolation_level, session.cluster).inc()
-    for _ in range(MAX_REPLANS):
-        if transaction.isolation_level == SERIALIZABLE:
-            read_ts = coordinator.complete_ts()
-        else:
-            read = await session.oracle.read_ts()
-            read_ts = read.read_ts
-            if read.catalog_ts > coordinator.published_catalog_ts():
-                await coordinator.wait_catalog(read.catalog_ts)
-        if transaction.preview is None and not session.is_current(cached):
-            desc = cached.planned.result_desc
-            cached = await session.plan(cached.parsed, tuple(cached.planned.parameter_types))
-            check_same_desc(desc, cached.planned.result_desc)
-            assert cached.query is not None
-            transaction.check_readable(cached.query.depends_on)
-        if transaction.preview is None and read_ts < cached.catalog.ts:
-            continue  # planned on a catalog from after that time: ask again
-        try:
-            return cached, session.clients.holds.acquire(read_ts)
-        except HoldTooOldError:
-            continue
-    raise SqlError(
-        errors.SERIALIZATION_FAILURE,
-        "could not choose a time to read at: the schema keeps changing",
-        hint="The statement might succeed if retried.",
-    )
-
-
-def check_same_desc(before: RelationDesc | None, after: RelationDesc | None) -> None:
-    """0A000 when planning again gave other columns than the client was told of."""
-    if before is after:
-        return
-    if before is None or after is None or _shape(before) != _shape(after):
-        raise SqlError(errors.FEATURE_NOT_SUPPORTED, "cached plan must not change result type")
-
-
-def _shape(desc: RelationDesc) -> list[tuple[str, int, int]]:
-    return [(c.name, c.type.oid, c.type.modifier) for c in desc.columns]
 
 
 # Filling in what plans leave open ----------------------------------------------------------------

@@ -18,18 +18,16 @@ from controllers.compute_client import (
     SubscribeRequest,
     SubscribeStream,
 )
-from controllers.read_holds import HoldTooOldError, ReadHold
 from core import errors
 from core.errors import SqlError
 from core.ids import MAX_TIMESTAMP, Timestamp, next_timestamp
 from expr.relation import substitute as substitute_relation
-from expr.scalar import Literal, Scalar
-from expr.scalar import substitute as substitute_scalar
-from frontend.constants import evaluate
+from expr.scalar import Literal
 from frontend.metrics import ACTIVE_SUBSCRIBES
 from frontend.planning import CachedPlan, subscription_of
+from frontend.read_time import hold_at, named_time, newest_time
 from frontend.responses import Notice
-from frontend.select import cluster_of, newest_time
+from frontend.select import cluster_of
 from frontend.session import Session
 from frontend.statements import RowSource
 from sql.plan import SubscribePlan
@@ -97,22 +95,13 @@ async def open_subscription(
 ) -> RowSource:
     """Begin to stream, in the form of `output`. Raises SqlError."""
     plan = _plan(cached)
-    calls = session.calls(Timestamp(session.statement_started_at))
     context = cached.scope.session.context
-
-    def time_of(scalar: Scalar | None) -> Timestamp | None:
-        if scalar is None:
-            return None
-        value = evaluate(substitute_scalar(scalar, parameters, calls), context)
-        if value.is_null:
-            raise SqlError(
-                errors.INVALID_PARAMETER_VALUE,
-                "can't use null as a mz_timestamp for AS OF or UP TO",
-            )
-        return Timestamp(value.value)
-
-    as_of, up_to = time_of(plan.query.as_of), time_of(plan.up_to)
-    cached, hold = await _hold(session, cached, as_of, at_least=plan.query.as_of_at_least)
+    as_of = named_time(session, cached, plan.query.as_of, parameters)
+    up_to = named_time(session, cached, plan.up_to, parameters)
+    if as_of is None:
+        cached, hold = await newest_time(session, cached)
+    else:
+        hold = hold_at(session, cached, as_of, at_least=plan.query.as_of_at_least)
     plan = _plan(cached)
     try:
         session.transaction.start_subscribing()
@@ -145,23 +134,6 @@ def _plan(cached: CachedPlan) -> SubscribePlan:
     plan = subscription_of(cached.plan)
     assert plan is not None
     return plan
-
-
-async def _hold(
-    session: Session, cached: CachedPlan, as_of: Timestamp | None, *, at_least: bool
-) -> tuple[CachedPlan, ReadHold]:
-    """A hold at the time that the subscription starts from, and the current plan."""
-    if as_of is None:
-        return await newest_time(session, cached)
-    holds = session.clients.holds
-    wanted = max(as_of, holds.since_floor) if at_least else as_of
-    try:
-        return cached, holds.acquire(wanted)
-    except HoldTooOldError:
-        raise SqlError(
-            errors.INVALID_PARAMETER_VALUE,
-            f"Timestamp ({as_of}) is not valid for all inputs: [{holds.since_floor}]",
-        ) from None
 
 
 def _until(session: Session, as_of: Timestamp, up_to: Timestamp | None) -> Timestamp:

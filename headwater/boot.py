@@ -239,7 +239,7 @@ async def _start_owners(
     await implications.start(environment.catalog)
     watchdog = Watchdog()
     stack.callback(watchdog.close)
-    clients = ControllerClients(clusters, collections.holds, ShardPool())
+    clients = ControllerClients(clusters, collections, ShardPool())
     coordinator = Coordinator(published, committer, environment.oracle, clients, watchdog)
     client = CoordinatorClient(coordinator, committer, published)
     stack.push_async_callback(supervisor.stop_all)

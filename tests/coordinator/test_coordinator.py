@@ -14,6 +14,7 @@ from catalog.operations import SetSystemParameter
 from controllers.clients import ControllerClients
 from controllers.read_holds import ReadHolds
 from controllers.shard_pool import ShardPool
+from controllers.storage_collections import StorageCollections
 from coordinator.client import CoordinatorClient
 from coordinator.commands import Command, SessionHandles, Startup, StartupRequest, Terminate
 from coordinator.coordinator import COMMAND_KINDS, MAX_QUEUED, Coordinator
@@ -69,7 +70,8 @@ async def running() -> AsyncIterator[tuple[CoordinatorClient, Coordinator, Memor
     async with environment.process() as process:
         fence = process.location.fence or Fence("test", 1)
         oracle = MemoryOracle(environment.timeline, environment.fences, fence, system_clock)
-        clients = ControllerClients(None, ReadHolds(), ShardPool())  # type: ignore[arg-type]
+        collections = StorageCollections(ReadHolds(), lambda: process.writer.upper, lambda: 0)
+        clients = ControllerClients(None, collections, ShardPool())  # type: ignore[arg-type]
         watchdog = Watchdog()
         coordinator = Coordinator(process.published, process.committer, oracle, clients, watchdog)
         task = asyncio.create_task(coordinator.run(), name="coordinator")
