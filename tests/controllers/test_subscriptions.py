@@ -295,7 +295,7 @@ async def test_what_reads_a_dropped_relation_ends() -> None:
     simulation.subscriptions.retire({GlobalId("u6"): "another"})
     assert not subscription.is_over
     simulation.subscriptions.retire({TABLE.id: "materialize.public.t"})
-    with pytest.raises(SqlError, match='relation "materialize[.]public[.]t" was dropped'):
+    with pytest.raises(SqlError, match=r'"materialize\.public\.t" was dropped'):
         await anext(subscription)
     assert not simulation.replicas["a"].running
 
