@@ -64,6 +64,10 @@ class Outstanding:
         """How many updates are kept."""
         return len(self.corrections) + self.pending_count
 
+    def waiting(self) -> list[Change]:
+        """The changes at `upper` and later, in order."""
+        return list(self._pending)
+
     def add(self, change: Change) -> None:
         """The next change of the output."""
         if change.ts < self._trusted:

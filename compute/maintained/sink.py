@@ -64,6 +64,10 @@ class Consumer(Protocol):
 
     def produced_before(self, upper: Timestamp) -> None: ...
 
+    def ended(self) -> None:
+        """The output cannot be taken for the shard's contents any more."""
+        ...
+
 
 class Append(NamedTuple):
     """An append that is ready to be sent; sent again it is the same."""
@@ -109,6 +113,8 @@ class Sink:
         self._dataflow: Upper | None = None
         self._frontier = MIN_TIMESTAMP
         self._failure: Exception | None = None
+        self._is_closed = False
+        self._has_settled = False
         self._has_written = False  # since it may: no time before the known upper was then trusted
         self._room = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
@@ -132,8 +138,11 @@ class Sink:
         self._check()
         was_hydrated = self.is_hydrated
         self._frontier = upper
-        for consumer in self.consumers:
+        for consumer in tuple(self.consumers):
             consumer.produced_before(upper)
+        self._check_consumers()
+        if not was_hydrated:
+            self.shard.touch()
         if not self.outstanding.is_empty or not was_hydrated:
             self._owner.changed(self)
 
@@ -161,14 +170,15 @@ class Sink:
         """Nothing here is read at a time."""
 
     def close(self) -> None:
+        if self._is_closed:
+            return
+        self._is_closed = True
         self.shard.remove_listener(self._shard_advanced)
         self._owner.remove(self)
-        self.phase = Phase.GONE
         self.may_write = False
-        self.outstanding.forget()
+        self.gone()
         if self._task is not None:
             self._task.cancel()
-        self._room.set()
 
     # What the writer calls.
 
@@ -179,6 +189,19 @@ class Sink:
     @property
     def is_hydrated(self) -> bool:
         return self._frontier > self.outstanding.as_of
+
+    @property
+    def is_live(self) -> bool:
+        """Whether the shard's contents are the output, or will be: the changes that wait, and those
+        that come, are all there is from the shard's upper on."""
+        outstanding = self.outstanding
+        return (
+            self.is_hydrated
+            and self.phase is not Phase.GONE
+            and (self._has_settled or not outstanding.is_compared)
+            and not outstanding.corrections
+            and self.upper >= outstanding.upper
+        )
 
     @property
     def upper(self) -> Timestamp:
@@ -242,6 +265,7 @@ class Sink:
         """The shard was dropped; this dataflow soon is."""
         self.phase = Phase.GONE
         self.outstanding.forget()
+        self._end_consumers()
         self._room.set()
 
     def open(self) -> None:
@@ -267,7 +291,9 @@ class Sink:
                 outstanding.trust(state.upper)
         if self.phase is Phase.OPENING:
             self.phase = Phase.SETTLED
-            self._has_written = True
+            self._has_written = self._has_settled = True
+            self._check_consumers()
+            self.shard.touch()
 
     async def _compare(self, state: ShardState) -> None:
         """Subtract what others appended since the upper known here."""
@@ -335,6 +361,15 @@ class Sink:
             self._has_written = False
             self.outstanding.trust(self.shard.upper)
             self._room.set()
+
+    def _check_consumers(self) -> None:
+        """What is to be corrected is in no change that consumers were told of."""
+        if self.outstanding.corrections and self._frontier >= self.outstanding.upper:
+            self._end_consumers()
+
+    def _end_consumers(self) -> None:
+        for consumer in tuple(self.consumers):
+            consumer.ended()
 
     def _fail(self, error: Exception) -> None:
         self._failure = error

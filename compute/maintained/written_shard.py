@@ -36,7 +36,7 @@ class WrittenShard:
         return self.machine.shard
 
     def add_listener(self, listener: Callable[[], None]) -> None:
-        """Call `listener` whenever `upper` has moved."""
+        """Call `listener` whenever `upper` may have moved."""
         self._listeners.append(listener)
 
     def remove_listener(self, listener: Callable[[], None]) -> None:
@@ -46,8 +46,12 @@ class WrittenShard:
         """The shard's upper is `upper` at least."""
         if upper > self.upper:
             self.upper = upper
-            for listener in tuple(self._listeners):
-                listener()
+            self.touch()
+
+    def touch(self) -> None:
+        """Have the listeners look: the shard has moved, or who makes it."""
+        for listener in tuple(self._listeners):
+            listener()
 
     async def fetch(self) -> ShardState:
         """The newest state; seqno 0 as long as nobody has created the shard. Raises RefusedError if

@@ -1,26 +1,31 @@
 """A materialized view's history and replicas that write it to a shard in memory."""
 
 import asyncio
+import random
 from collections import Counter
 from dataclasses import dataclass, field
+
+import msgspec
 
 from compute.dataflow.updates import ErrorUpdates, Updates
 from compute.maintained.data_errors import decode_error, is_error
 from compute.maintained.progress import Progress
+from compute.maintained.shard_feed import ShardFeeds
 from compute.maintained.sink import Sink
 from compute.maintained.sink_writer import SinkWriter
-from compute.maintained.written_shard import WrittenShard
 from compute.scheduler import Scheduler
 from core.errors import SqlError
 from core.ids import MAX_TIMESTAMP, ShardId, Timestamp
 from core.rows import RowCodec
 from core.sql_types import INT4, TEXT
+from persist.batches import part_prefix
+from persist.compaction import plan_merge, run_merge
 from persist.faults import FaultInjector, FaultyConsensus
-from persist.handles import open_shard
+from persist.handles import CONTROLLER_READER, open_shard
 from persist.location import PersistLocation
 from persist.machine import Machine
 from persist.memory import MemoryBlob, MemoryConsensus, MemoryFences, MemoryLogs
-from persist.shard_state import ShardState
+from persist.shard_state import DowngradeCritical, ShardState
 from persist.snapshot import read_state
 
 VIEW = ShardId("s-view")
@@ -81,6 +86,15 @@ class Database:
     async def create(self, shard: ShardId = VIEW) -> None:
         await open_shard(self.location(), shard, self._fence.epoch, Timestamp(0))
 
+    async def compact(self, since: Timestamp) -> None:
+        """Merge everything, as environmentd does, with times advanced to `since`."""
+        machine = Machine(VIEW, self.consensus)
+        plan = plan_merge(await machine.fetch(), since)
+        if plan is not None:
+            merge = await run_merge(self.blob, plan, part_prefix(VIEW, self._fence.epoch))
+            downgrade = DowngradeCritical(CONTROLLER_READER, self._fence.epoch, since)
+            await machine.apply(msgspec.structs.replace(merge, downgrade=downgrade))
+
     async def state(self, shard: ShardId = VIEW) -> ShardState:
         return await Machine(shard, self.consensus).fetch()
 
@@ -93,6 +107,39 @@ class Database:
         return {row: count for row, count in total.items() if count}
 
 
+def row(number: int) -> tuple[int, str]:
+    return (number, f"row {number}")
+
+
+class Random:
+    """Makes changes of a view that are always possible."""
+
+    def __init__(self, history: History, seed: int) -> None:
+        self.history = history
+        self._random = random.Random(seed)
+        self._present: list[tuple[int, str]] = []
+        self._errors: list[int] = []
+
+    def change(self) -> None:
+        draw = self._random
+        updates: Updates = []
+        for _ in range(draw.randint(0, 4)):
+            if self._present and draw.random() < 0.5:
+                updates.append((self._present.pop(draw.randrange(len(self._present))), -1))
+            else:
+                self._present.append(row(draw.randrange(6)))
+                updates.append((self._present[-1], 1))
+        if draw.random() < 0.3:  # what cancels within one time
+            updates += [(row(99), 2), (row(99), -2)]
+        errors = []
+        if self._errors and draw.random() < 0.5:
+            errors.append((error(self._errors.pop()), -1))
+        elif draw.random() < 0.2:
+            self._errors.append(draw.randrange(2))
+            errors.append((error(self._errors[-1]), 1))
+        self.history.add(updates, errors, gap=draw.choice([1, 1, 7]))
+
+
 @dataclass
 class Replica:
     """One process: its view of the history so far, and a sink. Made within a running loop."""
@@ -102,15 +149,17 @@ class Replica:
     as_of: Timestamp
     faults: FaultInjector | None = None
     shard: ShardId = VIEW
+    shared: ShardFeeds | None = None
     upper: Timestamp = Timestamp(0)
     reports: list[None] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         location = self.database.location(self.faults)
         assert location.fence is not None
-        self.progress = Progress()
+        self.feeds = self.shared or ShardFeeds(location, Progress())
+        self.progress = self.feeds.progress
         self.writer = SinkWriter(location.consensus, self.progress)
-        self.written = WrittenShard(self.shard, location)
+        self.written = self.feeds.shard(self.shard)
         self.sink = Sink(
             self.written,
             CODEC,
@@ -121,6 +170,7 @@ class Replica:
             lambda: self.reports.append(None),
         )
         self.writer.add(self.sink)
+        self.feeds.add_sink(self.sink)
         self.upper = self.as_of
         self.sink.start(self.as_of, self)
         self.task = asyncio.create_task(self.writer.run(), name="sink writer")
@@ -147,6 +197,7 @@ class Replica:
         self.task.cancel()
         await asyncio.wait([self.task])
         self.sink.close()
+        self.feeds.remove_sink(self.sink)
 
     def _reach(self, upper: Timestamp) -> None:
         self.upper = upper

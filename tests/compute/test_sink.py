@@ -1,32 +1,29 @@
 """Sinks: whatever fails, whoever else writes, the shard holds the view's history exactly once."""
 
 import asyncio
-import random
 from collections.abc import Callable
 
-import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import compute.maintained.sink as sink_module
 import compute.maintained.sink_writer as writer_module
-from compute.dataflow.updates import Updates
 from core.errors import FencedError
 from core.ids import Timestamp
-from persist.batches import part_prefix
-from persist.compaction import plan_merge, run_merge
 from persist.faults import FaultInjector, FaultRates
-from persist.handles import CONTROLLER_READER, finalize_shard
+from persist.handles import finalize_shard
 from persist.machine import Machine
-from persist.shard_state import DowngradeCritical, RegisterCritical
+from persist.shard_state import RegisterCritical
 from tests.compute.sink_environment import (
     VIEW,
     Database,
     History,
+    Random,
     Replica,
     check,
     error,
+    row,
     until_durable,
 )
 
@@ -41,39 +38,6 @@ def no_delay(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(writer_module, "RETRY_S", 0)
     monkeypatch.setattr(writer_module, "ROUND_S", 0)
     monkeypatch.setattr(writer_module, "ROUND_PER_SINK_S", 0)
-
-
-def row(number: int) -> tuple[int, str]:
-    return (number, f"row {number}")
-
-
-class Random:
-    """Makes changes of a view that are always possible."""
-
-    def __init__(self, history: History, seed: int) -> None:
-        self.history = history
-        self._random = random.Random(seed)
-        self._present: list[tuple[int, str]] = []
-        self._errors: list[int] = []
-
-    def change(self) -> None:
-        draw = self._random
-        updates: Updates = []
-        for _ in range(draw.randint(0, 4)):
-            if self._present and draw.random() < 0.5:
-                updates.append((self._present.pop(draw.randrange(len(self._present))), -1))
-            else:
-                self._present.append(row(draw.randrange(6)))
-                updates.append((self._present[-1], 1))
-        if draw.random() < 0.3:  # what cancels within one time
-            updates += [(row(99), 2), (row(99), -2)]
-        errors = []
-        if self._errors and draw.random() < 0.5:
-            errors.append((error(self._errors.pop()), -1))
-        elif draw.random() < 0.2:
-            self._errors.append(draw.randrange(2))
-            errors.append((error(self._errors[-1]), 1))
-        self.history.add(updates, errors, gap=draw.choice([1, 1, 7]))
 
 
 async def restarted(database: Database, history: History, faults: FaultInjector | None) -> Replica:
@@ -273,18 +237,6 @@ async def test_many_sinks_share_statements() -> None:
         await replica.kill()
 
 
-async def compact(database: Database) -> None:
-    """Merge everything, as environmentd does, with times advanced to the last."""
-    machine = Machine(VIEW, database.consensus)
-    state = await machine.fetch()
-    since = Timestamp(max(state.upper - 1, 0))
-    plan = plan_merge(state, since)
-    if plan is not None:
-        merge = await run_merge(database.blob, plan, part_prefix(VIEW, 1))
-        downgrade = DowngradeCritical(CONTROLLER_READER, 1, since)
-        await machine.apply(msgspec.structs.replace(merge, downgrade=downgrade))
-
-
 steps = st.lists(
     st.tuples(
         st.sampled_from(
@@ -342,7 +294,7 @@ async def simulate(
             case "disturb":
                 await Machine(VIEW, database.consensus).apply(RegisterCritical(str(count), 1))
             case "compact":
-                await compact(database)
+                await database.compact(Timestamp(max((await database.state()).upper - 1, 0)))
             case "hint":
                 replica.written.advanced((await database.state()).upper)
     if faults is not None:
