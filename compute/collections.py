@@ -20,6 +20,7 @@ import structlog
 
 from compute.execution import CHUNK_ROWS
 from compute.metrics import CACHE_BYTES, CACHED_COLLECTIONS, LOADED_ROWS, LOADS
+from compute.recent_commits import Commit, RecentCommits
 from compute.scheduler import Scheduler
 from compute.table import Table
 from core.ids import ShardId, Timestamp
@@ -33,15 +34,12 @@ _log: Final = structlog.get_logger(__name__)
 
 MAX_INSTANT_UPDATES: Final = 512
 MAX_INSTANT_BYTES: Final = 64 * 1024
-MAX_REMEMBERED_COMMITS: Final = 8192
-MAX_REMEMBERED_BYTES: Final = 32 * 1024 * 1024
 HISTORY_US: Final = 5_000_000
 LOAD_ATTEMPTS: Final = 5
 READ_TIMEOUT_S: Final = 120.0
 
 Types = tuple[SqlType, ...]
 Key = tuple[ShardId, Types]
-Commit = tuple[Timestamp, list[Batch]]
 
 
 class _Resident:
@@ -78,9 +76,7 @@ class Collections:
         self._residents: OrderedDict[Key, _Resident] = OrderedDict()
         self._by_shard: dict[ShardId, list[_Resident]] = {}
         self._with_history: set[_Resident] = set()
-        self._remembered: deque[tuple[Timestamp, dict[ShardId, list[Batch]], int]] = deque()
-        self._remembered_bytes = 0
-        self._remembered_from = reader.upper
+        self.recent = RecentCommits(reader.upper)
         reader.add_listener(self._on_commit, self._on_reset)
 
     def ready(self, shard: ShardId, types: Types, as_of: Timestamp) -> Table | None:
@@ -108,7 +104,7 @@ class Collections:
                     table.hold(as_of)
                     return table
                 resident = self._residents.get((shard, types))
-                if resident is None and as_of + 1 >= self._remembered_from:
+                if resident is None and as_of + 1 >= self.recent.complete_from:
                     resident = self._start_load(shard, types, as_of)
                 if resident is None or (
                     resident.table is not None and as_of < resident.table.since
@@ -147,9 +143,7 @@ class Collections:
 
     def _start_load(self, shard: ShardId, types: Types, as_of: Timestamp) -> _Resident:
         resident = _Resident(self._loop.create_future())
-        for ts, writes, _ in self._remembered:
-            if ts > as_of and shard in writes:
-                resident.pending.append((ts, writes[shard]))
+        resident.pending.extend(self.recent.after(as_of, shard))
         self._residents[shard, types] = resident
         self._by_shard.setdefault(shard, []).append(resident)
         resident.task = asyncio.create_task(
@@ -205,13 +199,7 @@ class Collections:
         return table
 
     def _on_commit(self, record: CommitRecord) -> None:
-        if not record.writes:
-            return
-        writes: dict[ShardId, list[Batch]] = {}
-        for write in record.writes:
-            writes.setdefault(write.shard, []).append(write.batch)
-        self._remember(record.ts, writes)
-        for shard, batches in writes.items():
+        for shard, batches in self.recent.add(record).items():
             for resident in self._by_shard.get(shard, ()):
                 if (
                     resident.table is not None
@@ -229,30 +217,11 @@ class Collections:
 
     def _on_reset(self) -> None:
         """Commits were missed: nothing in memory can be brought up to date any more."""
-        self._remembered.clear()
-        self._remembered_bytes = 0
-        self._remembered_from = self._reader.upper
+        self.recent.restart(self._reader.upper)
         for (shard, types), resident in tuple(self._residents.items()):
             self._drop(shard, types, resident)
             if resident.task is not None:
                 resident.task.cancel()
-
-    def _remember(self, ts: Timestamp, writes: dict[ShardId, list[Batch]]) -> None:
-        size = sum(
-            len(part.inline or b"")
-            for batches in writes.values()
-            for b in batches
-            for part in b.parts
-        )
-        self._remembered.append((ts, writes, size))
-        self._remembered_bytes += size
-        while (
-            len(self._remembered) > MAX_REMEMBERED_COMMITS
-            or self._remembered_bytes > MAX_REMEMBERED_BYTES
-        ):
-            forgotten, _, size = self._remembered.popleft()
-            self._remembered_bytes -= size
-            self._remembered_from = Timestamp(forgotten + 1)
 
     def _start_applying(self, resident: _Resident) -> None:
         if resident.pending and resident.table is not None and resident.task is None:

@@ -16,10 +16,13 @@ import structlog
 from compute.collections import Collections
 from compute.copy_in import copy_parser
 from compute.copy_lines import CopyParser
-from compute.execution import Execution, MemoryBudget, TableReader
+from compute.dataflow_messages import CollectionSource
+from compute.execution import Execution, MemoryBudget
+from compute.maintained.index_export import IndexAt
+from compute.maintained.registry import DataflowRegistry
 from compute.metrics import PEEK_SECONDS, RESULT_BYTES
 from compute.prepared import Prepared, PreparedPeek
-from compute.protocol import CopyCredit, CopyWork, PeekRows, RequestError, Response, Staged
+from compute.protocol import CopyCredit, CopyWork, Peek, PeekRows, RequestError, Response, Staged
 from compute.result import NO_PIECE, Piece, encoded
 from compute.scheduler import FIRST_SLICE_S, SLICE_S, Scheduler
 from compute.stage import PreparedStage, StageResult, copy_codec, stage_copied, stage_rows
@@ -35,6 +38,7 @@ from core.errors import (
 )
 from core.ids import GlobalId, Timestamp
 from core.rows import Row
+from core.sql_types import SqlType
 from persist.batches import BatchBuilder, part_prefix
 from persist.location import PersistLocation
 from persist.txn_reader import TxnsReader
@@ -54,6 +58,7 @@ class Instance:
         location: PersistLocation,
         reader: TxnsReader,
         collections: Collections,
+        dataflows: DataflowRegistry,
         scheduler: Scheduler,
         epoch: int,
         query_memory_bytes: int,
@@ -61,13 +66,15 @@ class Instance:
         self.location = location
         self.reader = reader
         self.collections = collections
+        self.dataflows = dataflows
         self.scheduler = scheduler
         self.epoch = epoch
         self.query_memory_bytes = query_memory_bytes
 
-    def execution(self, reads: "Reads") -> Execution:
+    def execution(self, reads: "Reads", parameters: Row = ()) -> Execution:
         """A new execution over `reads`, within the memory that a query may use."""
-        return Execution(reads.as_of, reads.tables, MemoryBudget(self.query_memory_bytes))
+        budget = MemoryBudget(self.query_memory_bytes)
+        return Execution(reads.as_of, reads.tables, budget, parameters)
 
     def free(self, execution: Execution) -> None:
         """Let go of what an execution kept, once its operators have ended."""
@@ -99,6 +106,9 @@ class TableAt:
     def scan(self, columns: tuple[int, ...] | None) -> Iterator[list[Row]]:
         return self.table.scan(self.as_of, columns)
 
+    def release(self) -> None:
+        self.table.release(self.as_of)
+
 
 class Reads:
     """The collections of one query, held at its time until `release`."""
@@ -107,7 +117,7 @@ class Reads:
 
     def __init__(self, as_of: Timestamp) -> None:
         self.as_of = as_of
-        self.tables: dict[GlobalId, TableReader] = {}
+        self.tables: dict[GlobalId, TableAt | IndexAt] = {}
 
     def take_ready(self, instance: Instance, prepared: Prepared) -> bool:
         """Take hold of every collection, if none needs to be waited for."""
@@ -116,28 +126,40 @@ class Reads:
         as_of = self.as_of
         if instance.reader.upper <= as_of:
             return False
-        found: list[tuple[GlobalId, Table]] = []
         for source, types in prepared.sources:
-            table = instance.collections.ready(source.shard, types, as_of)
-            if table is None:
+            reader = self._ready(instance, source, types)
+            if reader is None:
+                self.release()
                 return False
-            found.append((source.id, table))
-        for id, table in found:
-            table.hold(as_of)
-            self.tables[id] = TableAt(table, as_of)
+            self.tables[source.id] = reader
         return True
 
     async def take(self, instance: Instance, prepared: Prepared) -> None:
-        """Take hold of every collection, waiting for what must be loaded."""
+        """Take hold of every collection, waiting for what must be loaded or computed."""
         for source, types in prepared.sources:
-            table = await instance.collections.read(source.shard, types, self.as_of)
-            self.tables[source.id] = TableAt(table, self.as_of)
+            reader: TableAt | IndexAt
+            if source.index is not None:
+                reader = await instance.dataflows.index_reads.read(source.index, self.as_of)
+            else:
+                table = await instance.collections.read(source.shard, types, self.as_of)
+                reader = TableAt(table, self.as_of)
+            self.tables[source.id] = reader
 
     def release(self) -> None:
         for reader in self.tables.values():
-            assert isinstance(reader, TableAt)
-            reader.table.release(self.as_of)
+            reader.release()
         self.tables.clear()
+
+    def _ready(
+        self, instance: Instance, source: CollectionSource, types: tuple[SqlType, ...]
+    ) -> TableAt | IndexAt | None:
+        if source.index is not None:
+            return instance.dataflows.index_reads.ready(source.index, self.as_of)
+        table = instance.collections.ready(source.shard, types, self.as_of)
+        if table is None:
+            return None
+        table.hold(self.as_of)
+        return TableAt(table, self.as_of)
 
 
 class PeekRun:
@@ -145,21 +167,20 @@ class PeekRun:
 
     def __init__(
         self,
-        id: int,
+        command: Peek,
         prepared: PreparedPeek,
-        as_of: Timestamp,
-        credit: int,
         instance: Instance,
         send: Send,
         on_end: Callable[[int], None],
     ) -> None:
-        self._id = id
+        self._id = command.id
         self._prepared = prepared
-        self._credit = credit
+        self._parameters = prepared.parameters(command.parameters)
+        self._credit = command.credit
         self._instance = instance
         self._send = send
         self._on_end = on_end
-        self._reads = Reads(as_of)
+        self._reads = Reads(command.as_of)
         self._execution: Execution | None = None
         self._pieces: Iterator[Piece] | None = None
         self._task: asyncio.Task[None] | None = None
@@ -169,7 +190,12 @@ class PeekRun:
 
     def start(self) -> None:
         """Begin; on return it may be over already."""
-        if self._reads.take_ready(self._instance, self._prepared):
+        try:
+            is_ready = self._reads.take_ready(self._instance, self._prepared)
+        except Exception as error:  # every failure is the request's answer
+            self._fail(error)
+            return
+        if is_ready:
             self._open()
             self._slice(FIRST_SLICE_S)
         else:
@@ -205,7 +231,8 @@ class PeekRun:
 
     def _open(self) -> None:
         prepared = self._prepared
-        self._execution = execution = self._instance.execution(self._reads)
+        execution = self._instance.execution(self._reads, self._parameters)
+        self._execution = execution
         self._pieces = encoded(prepared.query.run(execution), prepared.encoder)
 
     def _close(self) -> None:
@@ -228,8 +255,9 @@ class PeekRun:
     def _slice(self, duration_s: float) -> None:
         """Send what can be computed now; queue for more unless credit ran out."""
         deadline = perf_counter() + duration_s
-        pieces = self._pieces
-        assert pieces is not None
+        pieces, execution = self._pieces, self._execution
+        assert pieces is not None and execution is not None
+        execution.enter()
         try:
             while self._credit > 0:
                 piece = next(pieces)

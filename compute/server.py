@@ -18,11 +18,13 @@ from compute.dataflow_messages import (
     AllowCompaction,
     AllowWrites,
     CreateDataflow,
+    DataflowSizes,
     DropDataflow,
     RetainDataflows,
     ShardAdvanced,
     SubscribeCredit,
 )
+from compute.maintained.registry import DataflowRegistry
 from compute.metrics import LOOP_LAG_SECONDS, RUNNING_REQUESTS
 from compute.prepared import PreparedWorks
 from compute.protocol import (
@@ -67,6 +69,16 @@ MAX_BACKLOG: Final = 10_000
 POOL_SIZE: Final = 4
 PAGE_BYTES: Final = os.sysconf("SC_PAGE_SIZE")
 
+MaintainCommand = (
+    CreateDataflow
+    | DropDataflow
+    | RetainDataflows
+    | AllowCompaction
+    | AllowWrites
+    | ShardAdvanced
+    | SubscribeCredit
+)
+
 _log: Final = structlog.get_logger(__name__)
 
 
@@ -104,10 +116,13 @@ class ReplicaServer:
             instance, connection = self._instance, self._connection
             if connection is not None and connection.is_initialized and instance is not None:
                 RUNNING_REQUESTS.set(connection.request_count)
-                metrics = metric_families() if count % METRICS_EVERY == 0 else ()
+                is_detailed = count % METRICS_EVERY == 0
                 count += 1
+                metrics = metric_families() if is_detailed else ()
                 connection.send(Status(os.getpid(), resident_bytes(), metrics))
                 connection.send(Frontiers(instance.reader.upper))
+                if is_detailed:
+                    connection.send(DataflowSizes(instance.dataflows.sizes()))
                 connection.flush()
             if instance is not None:
                 try:
@@ -129,6 +144,8 @@ class ReplicaServer:
     def leave(self, connection: "Connection") -> None:
         if self._connection is connection:
             self._connection = None
+            if self._instance is not None:
+                self._instance.dataflows.detach()
 
     async def open_instance(self, config: InstanceConfig) -> Instance:
         """The instance of that configuration, opened if need be. Raises StorageError."""
@@ -156,6 +173,7 @@ class ReplicaServer:
                 location,
                 reader,
                 collections,
+                DataflowRegistry(location, reader, collections, self._scheduler, config.epoch),
                 self._scheduler,
                 config.epoch,
                 config.query_memory_bytes,
@@ -169,6 +187,7 @@ class ReplicaServer:
     async def _close_instance(self) -> None:
         instance, self._instance, self._config = self._instance, None, None
         if instance is not None:
+            await instance.dataflows.close()
             await instance.collections.close()
             await instance.reader.close()
             await instance.location.close()
@@ -271,6 +290,7 @@ class Connection(asyncio.Protocol):
             return
         self._instance = instance
         self.send(InitializationComplete(os.getpid()))
+        instance.dataflows.attach(self.send)
         backlog, self._backlog = self._backlog, []
         try:
             for command in backlog:
@@ -285,17 +305,11 @@ class Connection(asyncio.Protocol):
         match command:
             case Push(seqno=seqno, data=data):
                 instance.reader.apply_push(TxnsPush(seqno, data))
-            case Peek(id=id, work=work, as_of=as_of, credit=credit):
+            case Peek(id=id, work=work):
                 self._begin(
                     id,
                     lambda: PeekRun(
-                        id,
-                        self._server.works.peek(work),
-                        as_of,
-                        credit,
-                        instance,
-                        self.send,
-                        self._ended,
+                        command, self._server.works.peek(work), instance, self.send, self._ended
                     ),
                 )
                 started = self._requests.get(id)
@@ -331,12 +345,33 @@ class Connection(asyncio.Protocol):
                 instance.collections.cache_bytes = cache
             case Hello() | CreateInstance():
                 raise ProtocolError("a connection is initialized once")
-            case RetainDataflows() | AllowCompaction() | AllowWrites() | ShardAdvanced():
-                pass
-            case CreateDataflow() | DropDataflow() | SubscribeCredit():
-                raise ProtocolError("this replica maintains nothing")
+            case (
+                CreateDataflow()
+                | DropDataflow()
+                | RetainDataflows()
+                | AllowCompaction()
+                | AllowWrites()
+                | ShardAdvanced()
+                | SubscribeCredit()
+            ):
+                self._maintain(command, instance.dataflows)
             case _:
                 assert_never(command)
+
+    def _maintain(self, command: MaintainCommand, dataflows: DataflowRegistry) -> None:
+        match command:
+            case CreateDataflow(description=description):
+                dataflows.create(description)
+            case DropDataflow(id=id):
+                dataflows.drop(id)
+            case RetainDataflows(ids=ids):
+                dataflows.retain(ids)
+            case AllowCompaction(since=since):
+                dataflows.allow_compaction(since)
+            case AllowWrites() | ShardAdvanced():
+                pass
+            case SubscribeCredit(id=id, bytes=size_bytes):
+                dataflows.subscriptions.add_credit(id, size_bytes)
 
     def _stage(self, id: int, work: bytes, as_of: Timestamp, instance: Instance) -> StageRun:
         sources, prepared = self._server.works.stage(work)

@@ -23,6 +23,7 @@ from core.ids import MAX_TIMESTAMP, Timestamp
 from core.rows import Datum, Row
 
 SAMPLED_ROWS: Final = 64
+DISMANTLED_AT_ONCE: Final = 2048
 KEY_OVERHEAD_BYTES: Final = 110
 ROW_OVERHEAD_BYTES: Final = 90
 _Weighted = dict[Datum, Update]
@@ -86,6 +87,10 @@ class Arrangement:
         """What the commits at a time after `since` changed, by key."""
         return {} if self._history is None else self._history.at(ts)
 
+    def times_after(self, ts: Timestamp) -> list[Timestamp]:
+        """The times after `ts` (not before `since`) that have changes, in order."""
+        return [] if self._history is None else self._history.times_after(ts)
+
     def scan(self) -> Iterator[Update]:
         """Every row as of the last commit; the arrangement must not change meanwhile."""
         for group in self._groups.values():
@@ -117,6 +122,10 @@ class Arrangement:
             else:
                 known.append(update)
 
+    def unstage(self) -> None:
+        """Forget what is staged."""
+        self.staged = {}
+
     def commit(self, ts: Timestamp) -> None:
         """Fold in what is staged, as the change at `ts`; times never go back."""
         staged = self.staged
@@ -139,6 +148,19 @@ class Arrangement:
         self._holds[ts] -= 1
         if not self._holds[ts]:
             del self._holds[ts]
+
+    @property
+    def is_held(self) -> bool:
+        return bool(self._holds)
+
+    def dismantle(self) -> Iterator[None]:
+        """Give back the memory in bounded steps; nobody reads any more."""
+        self._history = None
+        groups = self._groups
+        while groups:
+            for _ in range(min(len(groups), DISMANTLED_AT_ONCE)):
+                groups.popitem()
+            yield
 
     def compact(self, since: Timestamp) -> Iterator[None]:
         """Forget the history before `since` as far as holds allow; yields between bounded steps."""

@@ -9,6 +9,7 @@ from typing import Final
 from compute.compiled import aggregate_call, row_key, total_order_key
 from compute.dataflow.build_joins import appended, build_join, build_outer_join
 from compute.dataflow.graph import Dataflow, Edge
+from compute.dataflow.imported import NO_IMPORTS, Imports
 from compute.dataflow.linear import ConstantNode, FlatMapNode, NegateNode, RowsNode, UnionNode
 from compute.dataflow.reduce import ReduceNode
 from compute.dataflow.select_rows import CardinalityCheckNode, ThresholdNode, TopKNode
@@ -50,11 +51,13 @@ from expr.temporal import check_maintainable, split_conditions
 MAX_DEPTH: Final = 400
 
 
-def build(relation: Relation, context: EvaluationContext) -> Dataflow:
-    """The dataflow of `relation`. Raises SqlError (54001 for one nested too deeply, 0A000 for a use
-    of `mz_now()` that cannot be maintained)."""
+def build(
+    relation: Relation, context: EvaluationContext, imports: Imports = NO_IMPORTS
+) -> Dataflow:
+    """The dataflow of `relation`, which may look up arrangements of `imports`. Raises SqlError
+    (54001 for one nested too deeply, 0A000 for a use of `mz_now()` that cannot be maintained)."""
     check_maintainable(relation)
-    builder = _Builder(context)
+    builder = _Builder(context, imports)
     try:
         builder.dataflow.output = builder.build(relation, 0)
     except RecursionError as error:
@@ -65,9 +68,10 @@ def build(relation: Relation, context: EvaluationContext) -> Dataflow:
 class _Builder:
     """Builds one dataflow; knows the values bound around the node at hand."""
 
-    def __init__(self, context: EvaluationContext) -> None:
+    def __init__(self, context: EvaluationContext, imports: Imports) -> None:
         self.dataflow = Dataflow()
         self._context = context
+        self._imports = imports
         self._locals: dict[int, Edge] = {}
 
     def build(self, relation: Relation, depth: int) -> Edge:

@@ -60,6 +60,10 @@ class History:
         """The changes at a time after `since`."""
         return self._at.get(ts, {})
 
+    def times_after(self, ts: Timestamp) -> list[Timestamp]:
+        """When something changed after `ts`, in order."""
+        return [time for time in self._times if time > ts]
+
     def has_touched(self, key: Datum, ts: Timestamp) -> bool:
         """Whether anything of that key has changed after `ts`."""
         entries = self._by_key.get(key)

@@ -17,17 +17,22 @@ Update = tuple[Row, int]
 Updates = list[Update]
 Identity = Callable[[Row], Datum]  # equal exactly for identical rows
 ErrorKey = tuple[str, str]
+ErrorUpdates = list[tuple[SqlError, int]]
 
 
 class Errors:
-    """A multiset of errors in data, as large as the number of different errors."""
+    """A multiset of errors in data, as large as the number of different errors. Every change of it
+    is also appended to `journal`, if there is one."""
 
-    def __init__(self) -> None:
+    def __init__(self, journal: ErrorUpdates | None = None) -> None:
+        self.journal = journal
         self._counts: dict[ErrorKey, int] = {}
         self._errors: dict[ErrorKey, SqlError] = {}
 
     def add(self, error: SqlError, diff: int) -> None:
         """Count `diff` more occurrences of `error`."""
+        if self.journal is not None:
+            self.journal.append((error, diff))
         key = (error.sqlstate, error.message)
         count = self._counts.get(key, 0) + diff
         if count:
@@ -36,6 +41,10 @@ class Errors:
         else:
             self._counts.pop(key, None)
             self._errors.pop(key, None)
+
+    def items(self) -> ErrorUpdates:
+        """Every error with its count."""
+        return [(self._errors[key], count) for key, count in self._counts.items()]
 
     def first(self) -> SqlError | None:
         """An error to answer a read with, the same one on every replica; None if there is none."""

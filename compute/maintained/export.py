@@ -8,8 +8,7 @@ An exception from any of them fails the dataflow.
 
 from typing import Protocol
 
-from compute.dataflow.updates import Updates
-from compute.maintained.feed import ErrorUpdates
+from compute.dataflow.updates import ErrorUpdates, Updates
 from core.ids import Timestamp
 
 

@@ -9,11 +9,8 @@ behind it, or whose feed misses changes, is lost, and its dataflow starts anew.
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from typing import NamedTuple, Protocol
 
-from compute.dataflow.updates import Updates
-from core.errors import SqlError
+from compute.dataflow.updates import ErrorUpdates, Updates
 from core.ids import Timestamp
-
-ErrorUpdates = list[tuple[SqlError, int]]
 
 
 class Part(NamedTuple):

@@ -11,8 +11,10 @@ from compute.dataflow_messages import (
     SubscribeExport,
 )
 from compute.maintained.export import Export
+from compute.maintained.index_export import IndexArrangement
 from compute.maintained.progress import Progress
-from compute.protocol import Response
+from compute.maintained.subscribe import SubscribeSink
+from compute.maintained.subscriptions import Subscriptions
 from compute.scheduler import Scheduler
 from core.errors import FEATURE_NOT_SUPPORTED, SqlError
 from core.ids import GlobalId
@@ -21,14 +23,14 @@ from persist.location import PersistLocation
 
 @dataclass(slots=True)
 class Surroundings:
-    """What exports and feeds of a replica share. `send` is to the environmentd that is connected
-    now (nowhere, if none is); `report` asks for a dataflow's frontier to be sent at once."""
+    """What exports and feeds of a replica share. `report` asks for a dataflow's frontier to be sent
+    at once."""
 
     location: PersistLocation
     scheduler: Scheduler
     progress: Progress
     epoch: int
-    send: Callable[[Response], None]
+    subscriptions: Subscriptions
     report: Callable[[GlobalId], None]
 
 
@@ -36,10 +38,10 @@ def make_export(description: DataflowDescription, surroundings: Surroundings) ->
     """The export that `description` asks for. Raises SqlError."""
     match description.export:
         case IndexExport():
-            raise NotImplementedError
+            return IndexArrangement(description, surroundings.scheduler)
         case SinkExport():
             raise SqlError(FEATURE_NOT_SUPPORTED, "this replica writes no materialized views")
         case SubscribeExport():
-            raise SqlError(FEATURE_NOT_SUPPORTED, "this replica serves no subscriptions")
+            return SubscribeSink(description, surroundings.subscriptions, surroundings.scheduler)
         case other:
             assert_never(other)

@@ -1,45 +1,255 @@
-"""The dataflows of a replica, by id."""
+"""The dataflows of a replica, by id.
 
-from collections.abc import Callable, Iterable
+They go on while environmentd is away: when it is back it says again what it wants, and only the
+difference is made or dropped. A dropped index that other dataflows read goes on until they end.
+"""
 
-from compute.dataflow_messages import CollectionSource, DataflowDescription
+import asyncio
+from collections.abc import Callable, Iterable, Iterator
+
+import structlog
+
+from compute.collections import Collections
+from compute.dataflow.build import build
+from compute.dataflow.graph import Dataflow
+from compute.dataflow_messages import (
+    ArrangementSize,
+    CollectionSource,
+    DataflowDescription,
+    DataflowFrontier,
+    SubscribeBatch,
+)
 from compute.maintained.feed import Feed
+from compute.maintained.feeds import Feeds
+from compute.maintained.imports import IndexImports
+from compute.maintained.index_export import IndexArrangement
+from compute.maintained.index_feed import IndexFeed
+from compute.maintained.index_reads import IndexReads
+from compute.maintained.inputs import Inputs
+from compute.maintained.make_export import Surroundings, make_export
+from compute.maintained.progress import Progress
+from compute.maintained.reports import REPORT_INTERVAL_S, Reports
+from compute.maintained.runner import MaintainedDataflow, Phase
+from compute.maintained.subscriptions import Subscriptions
+from compute.maintained.table_feed import TableFeeds
 from compute.protocol import Response
+from compute.scheduler import Scheduler
+from core.errors import INTERNAL_ERROR, UNDEFINED_OBJECT, SqlError
 from core.ids import GlobalId, Timestamp
 from core.sql_types import SqlType
+from expr.relation import Get, Relation, children
+from persist.location import PersistLocation
+from persist.txn_reader import TxnsReader
+
+_log = structlog.get_logger(__name__)
 
 
 class DataflowRegistry:
-    """One for a replica's instance. Dataflows go on while environmentd is away."""
+    """One for a replica's instance. One event loop; not thread-safe."""
+
+    def __init__(
+        self,
+        location: PersistLocation,
+        reader: TxnsReader,
+        collections: Collections,
+        scheduler: Scheduler,
+        epoch: int,
+    ) -> None:
+        self.progress = Progress()
+        self.subscriptions = Subscriptions(self._send_batch)
+        self._scheduler = scheduler
+        self._tables = TableFeeds(location, reader, collections, self.progress)
+        self._feeds = Feeds(self._tables, self.progress, self.index)
+        self.index_reads = IndexReads(self.index, reader, self.progress)
+        self._surroundings = Surroundings(
+            location, scheduler, self.progress, epoch, self.subscriptions, self.report
+        )
+        self._dataflows: dict[GlobalId, MaintainedDataflow] = {}
+        self._refused: dict[GlobalId, Exception] = {}
+        self._leaving: list[MaintainedDataflow] = []
+        self._send: Callable[[Response], None] | None = None
+        self._reports = Reports(self._frontiers)
+        self._ticking = asyncio.create_task(self._tick(), name="report frontiers")
+
+    # What environmentd says
 
     def attach(self, send: Callable[[Response], None]) -> None:
         """Tell this environmentd from now on; all frontiers first."""
-        raise NotImplementedError
+        self.detach()
+        self._send = send
+        self._reports.attach(send)
 
     def detach(self) -> None:
         """Nobody is connected."""
-        raise NotImplementedError
+        self._send = None
+        self._reports.detach()
+        self.subscriptions.drop_all()
 
     def create(self, description: DataflowDescription) -> None:
         """Maintain what is described, unless it is maintained already and has not failed."""
-        raise NotImplementedError
+        id = description.id
+        known = self._dataflows.get(id)
+        if known is not None and known.phase is not Phase.FAILED:
+            if known.maintains(description):
+                return
+        self.drop(id)
+        try:
+            export = make_export(description, self._surroundings)
+        except Exception as error:  # reported as the dataflow's failure
+            _log.warning("dataflow_refused", id=id, error=repr(error))
+            self._refused[id] = error
+            self.report(id)
+            return
+        self._dataflows[id] = MaintainedDataflow(
+            description,
+            export,
+            lambda wake: self._connect(description, wake),
+            self._scheduler,
+            self.progress,
+            self._on_event,
+        )
 
     def drop(self, id: GlobalId) -> None:
         """Stop maintaining `id`."""
-        raise NotImplementedError
+        self._refused.pop(id, None)
+        self._reports.forget(id)
+        dataflow = self._dataflows.pop(id, None)
+        if dataflow is not None:
+            self._leaving.append(dataflow)
+            self._close_unused()
 
     def retain(self, ids: Iterable[GlobalId]) -> None:
         """Drop every dataflow not in `ids`."""
-        raise NotImplementedError
+        kept = frozenset(ids)
+        for id in [*self._dataflows, *self._refused]:
+            if id not in kept:
+                self.drop(id)
 
     def allow_compaction(self, since: Timestamp) -> None:
-        """Nobody reads before `since` any more."""
-        raise NotImplementedError
+        """Nobody reads before `since` any more, but for the dataflows here."""
+        needed: dict[IndexArrangement, Timestamp] = {}
+        for dataflow in self._live():
+            for index in dataflow.imported:
+                read_at = Timestamp(dataflow.upper - 1)
+                needed[index] = min(needed.get(index, read_at), read_at)
+        for dataflow in self._live():
+            export = dataflow.export
+            if isinstance(export, IndexArrangement):
+                export.allow_compaction(min(since, needed.get(export, since)))
 
     def report(self, id: GlobalId) -> None:
         """Send the frontier of `id` soon, since it has moved by more than time."""
-        raise NotImplementedError
+        self._reports.soon(id)
+
+    # What those who read ask
+
+    def index(self, id: GlobalId) -> IndexArrangement:
+        """An index that is maintained here. Raises SqlError if there is none or it has failed."""
+        dataflow = self._dataflows.get(id)
+        error = self._refused.get(id) if dataflow is None else dataflow.error
+        if isinstance(error, SqlError):
+            raise error
+        if error is not None:
+            raise SqlError(INTERNAL_ERROR, f"index {id} cannot be maintained: {error!r}")
+        if dataflow is None or not isinstance(dataflow.export, IndexArrangement):
+            raise SqlError(UNDEFINED_OBJECT, f"index {id} is not maintained by this replica")
+        return dataflow.export
 
     def feed(self, source: CollectionSource, types: tuple[SqlType, ...]) -> Feed:
         """The shared feed of a collection. Raises SqlError."""
-        raise NotImplementedError
+        return self._feeds.feed(source, types)
+
+    def sizes(self) -> tuple[ArrangementSize, ...]:
+        """Every operator of every dataflow."""
+        return tuple(size for dataflow in self._live() for size in dataflow.sizes())
+
+    async def close(self) -> None:
+        """Stop everything."""
+        self._ticking.cancel()
+        for dataflow in [*self._dataflows.values(), *self._leaving]:
+            dataflow.close()
+        self._dataflows.clear()
+        self._leaving.clear()
+
+    # Within
+
+    def _connect(
+        self, description: DataflowDescription, wake: Callable[[], None]
+    ) -> tuple[Dataflow, Inputs]:
+        imports = IndexImports(description, self._indexes_on)
+        dataflow = build(description.relation, description.context, imports)
+        sources = {source.id: source for source in description.sources}
+        feeds = {
+            id: self.feed(sources[id], types)
+            for id, types in _collections(description.relation).items()
+            if id in dataflow.source_ids
+        }
+        indexes = [
+            (imported, IndexFeed(imports.index_of(imported.importable), self.progress))
+            for imported in dataflow.imports
+        ]
+        return dataflow, Inputs(feeds, indexes, self._clock, self.progress, wake)
+
+    def _indexes_on(self, id: GlobalId) -> Iterator[IndexArrangement]:
+        for dataflow in self._dataflows.values():
+            export = dataflow.export
+            if isinstance(export, IndexArrangement) and export.on == id and dataflow.is_live:
+                yield export
+
+    def _clock(self) -> Timestamp:
+        return self._tables.upper
+
+    def _live(self) -> Iterator[MaintainedDataflow]:
+        for dataflow in (*self._dataflows.values(), *self._leaving):
+            if dataflow.is_live:
+                yield dataflow
+
+    def _frontiers(self, ids: Iterable[GlobalId] | None) -> list[DataflowFrontier]:
+        wanted = [*self._dataflows, *self._refused] if ids is None else ids
+        found = []
+        for id in wanted:
+            dataflow = self._dataflows.get(id)
+            if dataflow is not None:
+                found.append(dataflow.frontier)
+            elif id in self._refused:
+                error = f"{self._refused[id]}"
+                found.append(DataflowFrontier(id, Timestamp(0), error=error))
+        return found
+
+    def _on_event(self, id: GlobalId) -> None:
+        self.report(id)
+        self._close_unused()
+
+    def _close_unused(self) -> None:
+        """End the dropped dataflows that no other one reads any more."""
+        was = -1
+        while len(self._leaving) != was:
+            was = len(self._leaving)
+            for dataflow in tuple(self._leaving):
+                export = dataflow.export
+                if not (isinstance(export, IndexArrangement) and export.users and dataflow.is_live):
+                    self._leaving.remove(dataflow)
+                    dataflow.close()
+
+    def _send_batch(self, batch: SubscribeBatch) -> None:
+        if self._send is not None:
+            self._send(batch)
+
+    async def _tick(self) -> None:
+        while True:
+            await asyncio.sleep(REPORT_INTERVAL_S)
+            for dataflow in (*self._dataflows.values(), *self._leaving):
+                dataflow.tick()
+            self._reports.tick()
+
+
+def _collections(relation: Relation) -> dict[GlobalId, tuple[SqlType, ...]]:
+    """Every collection that `relation` reads, with its types."""
+    found: dict[GlobalId, tuple[SqlType, ...]] = {}
+    stack: list[Relation] = [relation]
+    while stack:
+        node = stack.pop()
+        if isinstance(node, Get):
+            found[node.id] = node.types
+        stack.extend(children(node))
+    return found

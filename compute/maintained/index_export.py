@@ -1,0 +1,201 @@
+"""Indexes: a dataflow's output kept arranged by a key, to be read at recent times.
+
+Those who read it are peeks and, through its feed, other dataflows. Both read it at their own times,
+while it goes on changing: it keeps the history that they hold.
+
+Rows are found by SQL equality of their key; nulls are kept, and equal each other as group keys. A
+row whose key cannot be computed is an error in data of the whole index.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import Final
+
+from compute.compiled import row_key
+from compute.dataflow.arrangement import Arrangement
+from compute.dataflow.updates import ErrorUpdates, Update, Updates
+from compute.dataflow_messages import DataflowDescription, IndexExport
+from compute.execution import CHUNK_ROWS
+from compute.maintained.error_history import ErrorHistory
+from compute.maintained.export import Upper
+from compute.operators.keys import group_key, identity_key
+from compute.operators.linear import projection
+from compute.scheduler import Scheduler
+from core.errors import SqlError
+from core.ids import Timestamp
+from core.rows import Row
+from core.sql_types import SqlType
+from expr.relation import column_types
+from expr.scalar import ColumnRef
+
+NO_TIME: Final = Timestamp(0)
+
+ChangeListener = Callable[[Timestamp, Updates, ErrorUpdates], None]
+
+
+class IndexArrangement:
+    """The `Export` of an index."""
+
+    def __init__(self, description: DataflowDescription, scheduler: Scheduler) -> None:
+        export = description.export
+        assert isinstance(export, IndexExport)
+        self.on = export.on
+        self.types = column_types(description.relation)
+        self.key_columns = _key_columns(export)
+        self.is_closed = False
+        self.users = 0  # dataflows that follow it
+        self._scheduler = scheduler
+        self.retain_us = description.retain_history_us
+        key = row_key(export.key, group_key, description.context)
+        self.arrangement = Arrangement(key, identity_key(self.types), skips_null=False)
+        self._key_of = group_key([(n, scalar.type) for n, scalar in enumerate(export.key)])
+        self.errors = ErrorHistory()
+        self.dataflow: Upper | None = None
+        self._as_of = description.as_of
+        self._listeners: list[ChangeListener] = []
+
+    @property
+    def since(self) -> Timestamp:
+        return self.arrangement.since
+
+    @property
+    def upper(self) -> Timestamp:
+        return NO_TIME if self.dataflow is None else self.dataflow.upper
+
+    @property
+    def is_hydrated(self) -> bool:
+        return self.dataflow is not None and self.dataflow.upper > self._as_of
+
+    # As an export
+
+    def start(self, as_of: Timestamp, dataflow: Upper) -> None:
+        self.dataflow = dataflow
+        self.arrangement.keep_history(as_of)
+
+    def changes(self, ts: Timestamp, updates: Updates, errors: ErrorUpdates) -> None:
+        if updates:
+            try:
+                self.arrangement.stage(updates)
+            except SqlError:
+                self.arrangement.unstage()
+                updates, failed = self._with_keys(updates)
+                errors = errors + failed
+                self.arrangement.stage(updates)
+            self.arrangement.commit(ts)
+        if errors:
+            self.errors.add(ts, errors)
+        for listener in self._listeners:
+            listener(ts, updates, errors)
+
+    def frontier(self, upper: Timestamp) -> None:
+        """Reads ask the dataflow itself."""
+
+    async def room(self) -> None:
+        """There is always room."""
+
+    @property
+    def durable_upper(self) -> Timestamp:
+        return NO_TIME
+
+    @property
+    def row_count(self) -> int:
+        return self.arrangement.row_count
+
+    @property
+    def size_bytes(self) -> int:
+        return self.arrangement.size_bytes
+
+    def allow_compaction(self, since: Timestamp) -> None:
+        upper = self.upper
+        since = min(since, Timestamp(upper - 1 - self.retain_us))
+        if since > self.since:
+            self._scheduler.work_off(self._compact(since))
+
+    def close(self) -> None:
+        if not self.is_closed:
+            self.is_closed = True
+            self._free_if_unused()
+
+    # For its readers
+
+    def add_listener(self, listener: ChangeListener) -> None:
+        """Call `listener` with every change from now on."""
+        self._listeners.append(listener)
+
+    def remove_listener(self, listener: ChangeListener) -> None:
+        if listener in self._listeners:
+            self._listeners.remove(listener)
+
+    def hold(self, ts: Timestamp) -> None:
+        """Keep the contents at `ts` until `release`, even if the index is dropped."""
+        self.arrangement.hold(ts)
+
+    def release(self, ts: Timestamp) -> None:
+        self.arrangement.release(ts)
+        self._free_if_unused()
+
+    def get_at(self, key: Row, ts: Timestamp) -> Iterable[Update]:
+        """The rows whose key is SQL-equal to `key` at a held time; none if part of it is null."""
+        return () if None in key else self.arrangement.get_at(self._key_of(key), ts)
+
+    def _free_if_unused(self) -> None:
+        if self.is_closed and not self.arrangement.is_held:
+            self._scheduler.work_off(self.arrangement.dismantle())
+
+    def _compact(self, since: Timestamp) -> Iterator[None]:
+        yield from self.arrangement.compact(since)
+        self.errors.compact(self.since)
+
+    def _with_keys(self, updates: Updates) -> tuple[Updates, ErrorUpdates]:
+        """The updates whose key can be computed, and the errors of the others."""
+        key_of = self.arrangement.key
+        good: Updates = []
+        errors: ErrorUpdates = []
+        for row, diff in updates:
+            try:
+                key_of(row)
+            except SqlError as error:
+                errors.append((error, diff))
+            else:
+                good.append((row, diff))
+        return good, errors
+
+
+class IndexAt:
+    """An index at a peek's time, as operators see it; held until `release`."""
+
+    __slots__ = ("_as_of", "_index")
+
+    def __init__(self, index: IndexArrangement, as_of: Timestamp) -> None:
+        index.hold(as_of)
+        self._index = index
+        self._as_of = as_of
+
+    @property
+    def row_count(self) -> int:
+        return self._index.row_count
+
+    def scan(self, columns: tuple[int, ...] | None) -> Iterator[list[Row]]:
+        whole = columns is None or columns == tuple(range(len(self._index.types)))
+        project = None if whole or columns is None else projection(columns)
+        rows: list[Row] = []
+        for row, weight in self._index.arrangement.scan_at(self._as_of):
+            out = row if project is None else project(row)
+            while weight + len(rows) >= CHUNK_ROWS:
+                count = CHUNK_ROWS - len(rows)
+                yield rows + [out] * count
+                rows, weight = [], weight - count
+            rows += [out] * weight
+        if rows:
+            yield rows
+
+    def lookup(self, key: Row) -> Iterable[Update]:
+        return self._index.get_at(key, self._as_of)
+
+    def release(self) -> None:
+        self._index.release(self._as_of)
+
+
+def _key_columns(export: IndexExport) -> tuple[tuple[int, SqlType], ...] | None:
+    """The key's columns with their types; None if it is not of columns alone."""
+    places = [(s.index, s.type) for s in export.key if isinstance(s, ColumnRef)]
+    return tuple(places) if len(places) == len(export.key) else None

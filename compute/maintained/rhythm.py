@@ -1,0 +1,58 @@
+"""How much of a dataflow's changes is stepped at once, so that a step fits a slice."""
+
+from collections.abc import Iterator, Mapping
+from time import perf_counter
+from typing import Final
+
+from compute.dataflow.updates import Updates
+from compute.scheduler import FIRST_SLICE_S, SLICE_S, Scheduler
+from core.ids import GlobalId
+
+STEP_S: Final = 0.002
+FIRST_STEP_ROWS: Final = 256
+MAX_STEP_ROWS: Final = 8192
+MIN_STEP_ROWS: Final = 16
+MAX_GROWTH: Final = 2
+
+Changes = Mapping[GlobalId, Updates]
+
+
+class Rhythm:
+    """One for each dataflow: steps of about STEP_S, in slices shared with whatever else runs."""
+
+    __slots__ = ("_deadline", "_scheduler", "step_rows")
+
+    def __init__(self, scheduler: Scheduler) -> None:
+        self.step_rows = FIRST_STEP_ROWS
+        self._scheduler = scheduler
+        self._deadline = 0.0
+
+    def begin(self) -> None:
+        """There is something to do again, after waiting."""
+        self._deadline = perf_counter() + FIRST_SLICE_S
+
+    def pieces(self, changes: Changes) -> Iterator[Changes]:
+        """The changes in pieces for one step each."""
+        if sum(map(len, changes.values())) <= self.step_rows:
+            yield changes
+            return
+        for id, updates in changes.items():
+            start = 0
+            while start < len(updates):
+                piece = updates[start : start + self.step_rows]
+                start += len(piece)
+                yield {id: piece}
+
+    def learn(self, changes: Changes, seconds: float) -> None:
+        """A step with these changes took so long."""
+        count = sum(map(len, changes.values()))
+        if seconds > STEP_S or 2 * count >= self.step_rows:
+            fitting = int(count * STEP_S / seconds) if seconds else MAX_STEP_ROWS
+            most = min(MAX_GROWTH * self.step_rows, MAX_STEP_ROWS)
+            self.step_rows = max(MIN_STEP_ROWS, min(fitting, most))
+
+    async def rest(self) -> None:
+        """Between two steps: let others have their turn if the slice is over."""
+        if perf_counter() > self._deadline:
+            await self._scheduler.turn()
+            self._deadline = perf_counter() + SLICE_S
