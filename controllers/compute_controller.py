@@ -8,7 +8,7 @@ told in `controllers.cluster`, how maintained collections are kept in `controlle
 import asyncio
 import itertools
 from collections import OrderedDict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -58,6 +58,7 @@ from controllers.replica import ClusterSpec, Replica
 from controllers.storage_collections import StorageCollections
 from core.errors import CANNOT_CONNECT_NOW, UNDEFINED_OBJECT, SqlError
 from core.ids import MIN_TIMESTAMP, GlobalId, ShardId, Timestamp
+from core.sql_types import SqlType
 from persist.txns_state import TxnsPush
 
 SILENCE_CHECK_S: Final = 5.0
@@ -144,6 +145,11 @@ class ComputeClusters:
         if found is not None:
             found.refuse_dataflow(id, error)
 
+    def end_subscriptions(self, dropped: Mapping[GlobalId, str]) -> None:
+        """These items, by name, are no more: end the subscriptions that read them."""
+        for cluster in self._clusters.values():
+            cluster.subscriptions.retire(dropped)
+
     def forget_shards(self, shards: Iterable[ShardId]) -> None:
         """These shards are no more."""
         for shard in shards:
@@ -187,8 +193,9 @@ class ComputeClusters:
         encoded = self._work(request)
         for shard in encoded.followed:
             cluster.follow(shard)
+        parameters = tuple(literal.data for literal in request.parameters)
         peek = PeekRequestInFlight(
-            next(self._ids), cluster, encoded.work, request.as_of, encoded.needed
+            next(self._ids), cluster, encoded.work, request.as_of, encoded.needed, parameters
         )
         cluster.start(peek)
         return peek
@@ -253,6 +260,7 @@ class ComputeClusters:
         """The request's encoded work. A session's cached plan comes again and again as the same
         object, so the last encodings are kept by the relation's identity."""
         key = id(request.relation)
+        types = tuple(literal.type for literal in request.parameters)
         known = self._encoded.get(key)
         if known is not None:
             earlier = known.request
@@ -261,6 +269,7 @@ class ComputeClusters:
                 and earlier.output == request.output
                 and earlier.finishing == request.finishing
                 and earlier.sources == request.sources
+                and known.parameter_types == types
             ):
                 return known
         work = encode_work(
@@ -269,9 +278,12 @@ class ComputeClusters:
                 request.finishing,
                 request.sources,
                 request.output,
+                types,
             )
         )
-        made = _EncodedPeek(request, work, _needed(request.sources), _followed(request.sources))
+        made = _EncodedPeek(
+            request, types, work, _needed(request.sources), _followed(request.sources)
+        )
         if len(work) <= MAX_REMEMBERED_WORK_BYTES:
             self._encoded[key] = made
             self._encoded.move_to_end(key)
@@ -324,6 +336,7 @@ class _EncodedPeek:
     for."""
 
     request: PeekRequest
+    parameter_types: tuple[SqlType, ...]
     work: bytes
     needed: tuple[GlobalId, ...]
     followed: tuple[ShardId, ...]

@@ -11,15 +11,17 @@ most a window for each replica; what a replica may send follows what was consume
 """
 
 import asyncio
+import dataclasses
 import itertools
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from typing import Final
 
 import msgspec
 
 from compute.dataflow_messages import (
     SUBSCRIBE_WINDOW_BYTES,
+    CollectionKind,
     CreateDataflow,
     DataflowDescription,
     DataflowFrontier,
@@ -90,6 +92,21 @@ class Subscription:
             until=request.until,
             context=request.context,
         )
+
+    def do_without(self, dropped: Mapping[GlobalId, str]) -> str | None:
+        """Read no dropped index from here on, where there is another way; what is missing
+        otherwise."""
+        sources = []
+        for source in self.request.sources:
+            if source.id in dropped:
+                return f'relation "{dropped[source.id]}"'
+            if source.index is not None and source.index in dropped:
+                if source.kind is CollectionKind.INDEX:
+                    return f'index "{dropped[source.index]}"'
+                source = msgspec.structs.replace(source, index=None)
+            sources.append(source)
+        self.request = dataclasses.replace(self.request, sources=tuple(sources))
+        return None
 
     def receive(self, run: _Run, batch: SubscribeBatch) -> None:
         """Take in what a replica sent."""
@@ -224,19 +241,17 @@ class ClusterSubscriptions:
             if run is not None:
                 self._restart(run, str(frontier.error))
 
-    def retire(self, dropped: dict[GlobalId, str]) -> None:
-        """Collections (with their names) are no more: end what reads them."""
+    def retire(self, dropped: Mapping[GlobalId, str]) -> None:
+        """These items (by name) are no more: end what cannot do without them."""
         for subscription in tuple(self._subscriptions):
-            for source in subscription.request.sources:
-                if source.id in dropped:
-                    subscription.fail(
-                        SqlError(
-                            UNDEFINED_TABLE,
-                            "subscribe has been terminated because underlying relation "
-                            f'"{dropped[source.id]}" was dropped',
-                        )
+            missing = subscription.do_without(dropped)
+            if missing is not None:
+                subscription.fail(
+                    SqlError(
+                        UNDEFINED_TABLE,
+                        f"subscribe has been terminated because underlying {missing} was dropped",
                     )
-                    break
+                )
 
     def fail_all(self, error: SqlError) -> None:
         """End every subscription with `error`."""

@@ -84,6 +84,8 @@ class ClusterController(Protocol):
 
     def refuse_dataflow(self, cluster: str, id: GlobalId, error: SqlError) -> None: ...
 
+    def end_subscriptions(self, dropped: Mapping[GlobalId, str]) -> None: ...
+
     def forget_shards(self, shards: Iterable[ShardId]) -> None: ...
 
     def update_configuration(
@@ -250,6 +252,9 @@ class ImplicationsTask:
             if dropped.shard is not None:
                 self._shards.forget(dropped.shard)
                 self._clusters.forget_shards((dropped.shard,))
+        gone = {id: _full_name(old, id) for id in items if id not in new.items}
+        if gone:
+            self._clusters.end_subscriptions(gone)
         for id in items:
             self._set_retention(old, new, id)
             if id not in new.items:
@@ -327,6 +332,14 @@ class ImplicationsTask:
         hold = self._holds.pop(id, None)
         if hold is not None:
             hold.release()
+
+
+def _full_name(catalog: Catalog, id: GlobalId) -> str:
+    entry = catalog.items.get(id)
+    if entry is None:
+        return id  # it came and went between two catalogs that were acted on
+    name = entry.item.name
+    return ".".join(part for part in (name.database, name.schema, name.item) if part is not None)
 
 
 def _refusal(record: ItemRecord, error: Exception) -> SqlError:

@@ -107,6 +107,7 @@ class RecordingControllers:
         self.refused: dict[GlobalId, SqlError] = {}
         self.uppers: dict[ShardId, Timestamp] = {}
         self.finalized: list[ShardId] = []
+        self.dropped: dict[GlobalId, str] = {}
 
     async def ensure_cluster(self, spec: ClusterSpec) -> None:
         self.running[spec.id] = spec
@@ -134,6 +135,9 @@ class RecordingControllers:
 
     def refuse_dataflow(self, cluster: str, id: GlobalId, error: SqlError) -> None:
         self.refused[id] = error
+
+    def end_subscriptions(self, dropped: Mapping[GlobalId, str]) -> None:
+        self.dropped.update(dropped)
 
     def forget_shards(self, shards: Iterable[ShardId]) -> None:
         assert set(shards) == {MV_SHARD}
@@ -201,6 +205,15 @@ async def test_the_task_goes_straight_to_the_newest_catalog() -> None:
     await environment.settle()
     assert set(controllers.running) == {"u1", "s2"}
     assert sorted(controllers.finalized) == sorted(environment.catalog.unfinalized)
+    assert set(controllers.dropped) == {item_id(made, "t"), item_id(made, "u")}
+
+
+async def test_subscriptions_hear_of_what_is_dropped() -> None:
+    environment, controllers = await started(after(new_catalog(), table("t")))
+    id = item_id(environment.catalog, "t")
+    environment.publish(DropItems((id,)))
+    await environment.settle()
+    assert controllers.dropped == {id: "materialize.public.t"}
 
 
 async def test_what_is_created_starts_at_the_time_of_its_commit() -> None:
