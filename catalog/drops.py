@@ -141,13 +141,14 @@ def _drop_schema(
 ) -> list[str]:
     refuse_system(schema.name, schema.database_id is None)
     items = _items_of(transaction, schema)
-    if items and not cascade:
+    named = [record for record in items if record.kind is not ItemKind.INDEX]
+    if named and not cascade:
         raise dependency_error(
             f"cannot drop schema {schema.name} because other objects depend on it",
-            [f"{transaction.describe(r)} depends on schema {schema.name}" for r in items],
+            [f"{transaction.describe(r)} depends on schema {schema.name}" for r in named],
         )
     outside = [record for record, _ in _in_the_way(dependents_of(transaction, items))]
-    described = [transaction.describe(record) for record in (*items, *outside)]
+    described = [transaction.describe(record) for record in (*named, *outside)]
     drop_with_dependents(transaction, items)
     remove_comments(transaction, "schema", schema.id)
     transaction.builder.remove(schema)

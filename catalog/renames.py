@@ -28,8 +28,9 @@ from core import errors
 from core.errors import SqlError
 from core.ids import GlobalId
 from core.sql_types import Column, RelationDesc
-from sql.catalog_view import QualifiedName
+from sql.catalog_view import ItemKind, QualifiedName
 from sql.definition_text import create_table_sql
+from sql.maintained_text import renamed_in, with_renamed_column
 
 
 def rename_item(transaction: Transaction, operation: RenameItem) -> OperationResult:
@@ -51,8 +52,8 @@ def rename_item(transaction: Transaction, operation: RenameItem) -> OperationRes
 
 
 def rename_column(transaction: Transaction, operation: RenameColumn) -> OperationResult:
-    """Definitions that name the table are not rewritten: text alone does not tell whether a name
-    in them is the column's."""
+    """The keys of indexes are rewritten. Other definitions that name the table are not: text alone
+    does not tell whether a name in them is the column's."""
     catalog = transaction.catalog
     entry = _renamable(transaction, operation.id)
     record = entry.record
@@ -64,34 +65,50 @@ def rename_column(transaction: Transaction, operation: RenameColumn) -> Operatio
             errors.DUPLICATE_COLUMN,
             f'column "{operation.new_name}" of relation "{record.name}" already exists',
         )
-    dependents = catalog.dependents.get(record.id, ())
-    if dependents:
-        lines = sorted(
-            f"{catalog.items[id].record.kind} {catalog.items[id].record.name} depends on "
-            f"table {record.name}"
-            for id in dependents
-        )
+    dependents = [catalog.items[id].record for id in catalog.dependents.get(record.id, ())]
+    lines = sorted(
+        f"{transaction.describe(dependent)} depends on {transaction.describe(record)}"
+        for dependent in dependents
+        if dependent.kind is not ItemKind.INDEX
+    )
+    if lines:
         raise SqlError(
             errors.DEPENDENT_OBJECTS_STILL_EXIST,
             f"cannot rename column {operation.column} of table {record.name} because other "
             "objects depend on it",
             detail=detail_of(lines),
         )
-    columns = tuple(
-        Column(operation.new_name, column.type, column.nullable)
-        if column.name == operation.column
-        else column
-        for column in record.desc.columns
-    )
-    desc = RelationDesc(columns)
+    desc = _with_renamed(record.desc, names.index(operation.column), operation.new_name)
     is_temporary = record.temporary_connection is not None
     create_sql = create_table_sql(entry.item.name, desc, record.defaults, temporary=is_temporary)
     transaction.builder.put(replace(record, desc=desc, create_sql=create_sql))
+    for index in dependents:
+        position = names.index(operation.column) + 1
+        transaction.builder.put(_rekeyed(index, position, operation))
     transaction.builder.definition_changed()
     transaction.audit(
         "alter", str(record.kind), id=record.id, old=operation.column, new=operation.new_name
     )
     return OperationResult(record.id)
+
+
+def _rekeyed(index: ItemRecord, position: int, operation: RenameColumn) -> ItemRecord:
+    """An index after column `position` (from 1) of what it is on was renamed."""
+    old, new = operation.column, operation.new_name
+    key = tuple(
+        part if isinstance(part, int) else renamed_in(part, old, new) for part in index.index_key
+    )
+    desc = index.desc
+    if position in key:
+        desc = _with_renamed(desc, key.index(position), new)
+    create_sql = with_renamed_column(index.create_sql, old, new)
+    return replace(index, index_key=key, desc=desc, create_sql=create_sql)
+
+
+def _with_renamed(desc: RelationDesc, index: int, name: str) -> RelationDesc:
+    columns = list(desc.columns)
+    columns[index] = Column(name, columns[index].type, columns[index].nullable)
+    return RelationDesc(tuple(columns))
 
 
 def _renamable(transaction: Transaction, id: GlobalId) -> ItemEntry:

@@ -6,16 +6,15 @@ columns by it keeps its meaning, and so do the names of output columns.
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Final
-
-import msgspec
 
 from sql.keywords import COLUMN_NAMES, NOT_COLUMN
 from sql.lexer import Token, tokenize
 from sql.maintained_syntax import CreateIndex
 from sql.parse import parse_statements
 from sql.syntax import ColumnName, Star, SyntaxNode, TableReference
+from sql.syntax_walk import nodes_of
 
 Parts = tuple[str, ...]
 
@@ -34,7 +33,7 @@ def rewrite_names(create_sql: str, renames: Mapping[Parts, Parts]) -> str:
         if parts in renames:
             edits.append((tokens[own].start, end, quote_name(renames[parts])))
     for statement in parse_statements(create_sql):
-        for node in _nodes(statement.statement):
+        for node in nodes_of(statement.statement):
             edit = _edit(node, tokens, starts, renames)
             if edit is not None:
                 edits.append(edit)
@@ -100,15 +99,3 @@ def _name_at(tokens: list[Token], index: int, limit: int | None = None) -> tuple
         parts.append(tokens[index].value)
         end = tokens[index].end
     return tuple(parts), end
-
-
-def _nodes(value: object) -> Iterator[SyntaxNode]:
-    """Every node of a tree."""
-    waiting = [value]
-    while waiting:
-        current = waiting.pop()
-        if isinstance(current, SyntaxNode):
-            yield current
-            waiting.extend(msgspec.structs.astuple(current))
-        elif isinstance(current, tuple):
-            waiting.extend(current)

@@ -13,7 +13,6 @@ from core.errors import (
     SYNTAX_ERROR,
     UNDEFINED_COLUMN,
     UNDEFINED_TABLE,
-    WRONG_OBJECT_TYPE,
     SqlError,
 )
 from core.sql_types import BOOL, INT8, SqlType
@@ -30,6 +29,7 @@ from sql.functions import call_arguments, find, kinds_named, local_name, undefin
 from sql.hir import ApplyKind, Hir, JoinKind, types_of
 from sql.identifiers import quote_name
 from sql.macros import macro_query
+from sql.object_names import cannot_open
 from sql.operators import operator_call
 from sql.pending import Pending, Substitution, attach_subqueries
 from sql.planner_base import PlannerBase
@@ -140,11 +140,7 @@ class FromPlanner(PlannerBase):
                 return self._aliased(planned, item.name[0], item.alias, item.pos)
         found = self.resolve_item(item.name, item.pos)
         if found.kind is ItemKind.INDEX:
-            raise SqlError(
-                WRONG_OBJECT_TYPE,
-                f'cannot open relation "{found.name.item}"',
-                position=item.pos + 1,
-            )
+            raise cannot_open(found, item.pos)
         self.context.names_items.add(found.id)
         if not self.context.view_depth:
             name = quote_name(found.name.database, found.name.schema, found.name.item)

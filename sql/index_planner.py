@@ -35,6 +35,7 @@ from sql.positions import position
 from sql.query_planner import QueryPlanner
 from sql.query_statement import optimize_hir
 from sql.statement_context import Replacement, StatementContext
+from sql.syntax_walk import nodes_of
 from sql.unique_keys import unique_key
 
 MAX_NAME_BYTES: Final = 63
@@ -71,7 +72,7 @@ def plan_create_index(
     if statement.keys is None:
         parts = _default_key(on, unique_key(relation))
     else:
-        parts = tuple(_key_part(key, on, queries) for key in statement.keys)
+        parts = tuple(dict.fromkeys(_key_part(key, on, queries) for key in statement.keys))
     name = _name(statement, on, parts)
     definition = MaintainedDefinition(
         _parts(name),
@@ -200,17 +201,13 @@ def _unqualified(expression: ast.Expression, on: CatalogItem) -> ast.Expression:
     return changed
 
 
-def _without_qualifiers(value: object, on: CatalogItem) -> Iterator[Replacement]:
-    """What to write for the columns of an expression."""
-    if isinstance(value, ast.ColumnName):
-        *qualifier, name = value.parts
-        if qualifier and tuple(qualifier) in _qualifiers(on):
-            yield Replacement(value.pos, 2 * len(qualifier) + 1, quote_identifier(name))
-    elif isinstance(value, ast.SyntaxNode):
-        yield from _without_qualifiers(msgspec.structs.astuple(value), on)
-    elif isinstance(value, tuple):
-        for part in value:
-            yield from _without_qualifiers(part, on)
+def _without_qualifiers(expression: ast.Expression, on: CatalogItem) -> Iterator[Replacement]:
+    """What to write for the qualified columns of an expression."""
+    for node in nodes_of(expression):
+        if isinstance(node, ast.ColumnName):
+            *qualifier, name = node.parts
+            if qualifier and tuple(qualifier) in _qualifiers(on):
+                yield Replacement(node.pos, 2 * len(qualifier) + 1, quote_identifier(name))
 
 
 # Names and texts
@@ -249,12 +246,13 @@ def _text(part: _KeyPart, on: CatalogItem) -> str:
 
 
 def _description(parts: Sequence[_KeyPart]) -> RelationDesc:
-    """The columns of the key, numbered where names come twice, as PostgreSQL does."""
+    """The columns of the key: columns keep their names, expressions get numbers where names come
+    twice, as in PostgreSQL."""
     columns: list[Column] = []
-    taken: set[str] = set()
+    taken = {part.name for part in parts if isinstance(part.reference, int)}
     for part in parts:
         name, number = part.name, 0
-        while name in taken:
+        while isinstance(part.reference, str) and name in taken:
             number += 1
             name = f"{part.name}{number}"
         taken.add(name)

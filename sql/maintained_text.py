@@ -9,10 +9,13 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from sql import syntax as ast
+from sql.definition_text import replaced
 from sql.identifiers import quote_identifier, quote_name, quote_string
 from sql.lexer import tokenize
 from sql.maintained_syntax import CreateIndex, CreateMaterializedView, Option
+from sql.statement_context import Replacement
 from sql.statement_parser import StatementParser
+from sql.syntax_walk import nodes_of
 
 RETAIN_HISTORY: Final = "retain history"
 ASSERT_NOT_NULL: Final = "assert not null"
@@ -83,6 +86,24 @@ def with_retain_history(create_sql: str, interval: str | None) -> str:
     if interval is not None:
         options.append(Option(RETAIN_HISTORY, interval, 0))
     return replace(definition, options=tuple(options)).sql()
+
+
+def with_renamed_column(create_sql: str, column: str, new_name: str) -> str:
+    """An index's definition after a column of what it is on got another name."""
+    definition = definition_of(create_sql)
+    body = tuple(renamed_in(part, column, new_name) for part in definition.body)
+    return replace(definition, body=body).sql()
+
+
+def renamed_in(expression_sql: str, column: str, new_name: str) -> str:
+    """An expression over the columns of one relation, one of which got another name."""
+    expression = StatementParser(expression_sql, tokenize(expression_sql)).expression()
+    replacements = tuple(
+        Replacement(node.pos, 1, quote_identifier(new_name))
+        for node in nodes_of(expression)
+        if isinstance(node, ast.ColumnName) and node.parts == (column,)
+    )
+    return replaced(expression_sql, 0, replacements)
 
 
 def _options(options: Sequence[Option]) -> str:

@@ -27,6 +27,7 @@ from sql.expression_base import OutputColumn, PlannedQuery
 from sql.hir import Hir, types_of
 from sql.macros import parse_expression
 from sql.names import column_name
+from sql.object_names import cannot_open
 from sql.parse import ParsedStatement
 from sql.pending import Pending, Substitution, attach_subqueries
 from sql.plan import InsertPlan, PlannedStatement
@@ -79,17 +80,23 @@ def target_table(
     """The table to change. Raises SqlError 42P01, 42809 or 42501."""
     item = queries.resolve_item(name, pos)
     if item.kind is not ItemKind.TABLE:
-        words = {"insert into": "insert into", "update": "update", "delete from": "delete from"}
         if item.is_system:
             raise _system_table(item)
-        raise SqlError(
-            WRONG_OBJECT_TYPE,
-            f"cannot {words.get(verb, verb)} {item.kind.value.replace('-', ' ')} "
-            f'"{item.name.item}"',
-        )
+        raise _no_table(item, pos, verb)
     if item.is_system:
         raise _system_table(item)
     return Target(item, alias or item.name.item)
+
+
+def _no_table(item: CatalogItem, pos: int, verb: str) -> SqlError:
+    if item.kind is ItemKind.INDEX:
+        return cannot_open(item, pos)
+    if verb == "truncate":
+        return SqlError(WRONG_OBJECT_TYPE, f'"{item.name.item}" is not a table')
+    if item.kind is ItemKind.MATERIALIZED_VIEW and verb != "copy to":
+        verb = "change"
+    kind = item.kind.value.replace("-", " ")
+    return SqlError(WRONG_OBJECT_TYPE, f'cannot {verb} {kind} "{item.name.item}"')
 
 
 def begin(

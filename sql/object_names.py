@@ -90,6 +90,16 @@ def _article(kind: ObjectKind) -> str:
     return "an" if kind is ObjectKind.INDEX else "a"
 
 
+def cannot_open(index: CatalogItem, pos: int) -> SqlError:
+    """The error for an index where a relation with rows of its own is named."""
+    return SqlError(
+        WRONG_OBJECT_TYPE,
+        f'cannot open relation "{index.name.item}"',
+        detail="This operation is not supported for indexes.",
+        position=pos + 1,
+    )
+
+
 def is_schema_there(parts: ast.Name, context: StatementContext) -> bool:
     """Whether the schema that a relation's name is qualified with exists, if it is."""
     schema = parts[:-1]
