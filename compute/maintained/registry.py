@@ -113,6 +113,7 @@ class DataflowRegistry:
         """Stop maintaining `id`."""
         self._refused.pop(id, None)
         self._reports.forget(id)
+        self.subscriptions.drop(id)
         dataflow = self._dataflows.pop(id, None)
         if dataflow is not None:
             self._leaving.append(dataflow)
