@@ -7,8 +7,9 @@ import msgspec
 from catalog.state import Catalog
 from compute.dataflow_messages import CollectionKind, CollectionSource
 from core.ids import GlobalId, ShardId
-from expr.relation import Lookup
+from expr.relation import Lookup, Relation, children
 from sql.catalog_view import ItemKind
+from sql.plan import Query
 
 NO_SHARD = ShardId("")
 
@@ -33,6 +34,32 @@ def lookup_source(catalog: Catalog, lookup: Lookup) -> CollectionSource:
     """Where the rows that a lookup finds are: the source that has its index's name."""
     source = collection_source(catalog, lookup.id, lookup.index)
     return msgspec.structs.replace(source, id=lookup.index)
+
+
+def query_sources(catalog: Catalog, query: Query) -> tuple[CollectionSource, ...]:
+    """Where to read all that a query reads."""
+    sources = list(collection_sources(catalog, query.depends_on, query.indexes))
+    lookups: dict[GlobalId, Lookup] = {}
+    stack: list[Relation] = [query.relation]
+    while stack:
+        node = stack.pop()
+        if isinstance(node, Lookup):
+            lookups[node.index] = node
+        stack.extend(children(node))
+    sources += [lookup_source(catalog, lookup) for lookup in lookups.values()]
+    return tuple(sources)
+
+
+def stored_below(catalog: Catalog, ids: Iterable[GlobalId]) -> frozenset[GlobalId]:
+    """The stored collections among `ids` and, through views of both kinds, below them."""
+    seen: set[GlobalId] = set()
+    stack = list(ids)
+    while stack:
+        id = stack.pop()
+        if id not in seen:
+            seen.add(id)
+            stack.extend(catalog.items[id].record.depends_on)
+    return frozenset(id for id in seen if id in catalog.collections)
 
 
 def collection_sources(

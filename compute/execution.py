@@ -14,6 +14,7 @@ from core.errors import OUT_OF_MEMORY, SqlError
 from core.ids import GlobalId, Timestamp
 from core.rows import Row
 from core.sql_types import SqlType
+from expr.parameters import CURRENT
 
 CHUNK_ROWS: Final = 1024
 CHARGE_SAMPLE: Final = 8
@@ -130,20 +131,26 @@ class MemoryBudget:
 
 
 class Execution:
-    """One run of a rendered query."""
+    """One run of a rendered query. If it has parameters, `enter` comes before each of its steps."""
 
-    __slots__ = ("as_of", "budget", "locals", "tables")
+    __slots__ = ("as_of", "budget", "locals", "parameters", "tables")
 
     def __init__(
         self,
         as_of: Timestamp,
         tables: Mapping[GlobalId, TableReader],
         budget: MemoryBudget,
+        parameters: Row = (),
     ) -> None:
         self.as_of = as_of
         self.tables = tables
         self.budget = budget
+        self.parameters = parameters
         self.locals: dict[int, list[Chunk]] = {}
+
+    def enter(self) -> None:
+        """What is evaluated next belongs to this execution."""
+        CURRENT.values = self.parameters
 
     def index(self, id: GlobalId) -> IndexReader:
         """The index that lookups name by `id`."""

@@ -18,6 +18,7 @@ from compute.render import render
 from compute.result import FinishedQuery, finished_query
 from compute.stage import PreparedStage, prepare_stage
 from core.ids import GlobalId
+from core.rows import Row, codec_for
 from core.sql_types import SqlType
 from expr.relation import Get, Lookup, Relation, children
 
@@ -38,6 +39,16 @@ class PreparedPeek(Prepared):
 
     query: FinishedQuery
     encoder: ResultEncoder
+    parameter_types: tuple[SqlType, ...] = ()
+
+    def parameters(self, encoded: tuple[bytes, ...]) -> Row:
+        """The values of the parameters of one run. Raises ProtocolError."""
+        if len(encoded) != len(self.parameter_types):
+            raise ProtocolError("a peek must have a value for each parameter")
+        return tuple(
+            codec_for((sql_type.base,)).decode(data)[0]
+            for data, sql_type in zip(encoded, self.parameter_types, strict=True)
+        )
 
 
 class PreparedWorks:
@@ -58,7 +69,10 @@ class PreparedWorks:
         RENDERED_PLANS.inc()
         query = finished_query(render(work.relation, work.output.context), work.finishing)
         prepared = PreparedPeek(
-            _sources(work.relation, work.sources), query, result_encoder(work.output)
+            _sources(work.relation, work.sources),
+            query,
+            result_encoder(work.output),
+            work.parameter_types,
         )
         if len(data) <= MAX_REMEMBERED_BYTES:
             self._peeks[data] = prepared

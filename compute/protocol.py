@@ -34,7 +34,7 @@ from compute.dataflow_messages import (
 from compute.output_format import CopyOptions, OutputFormat
 from core.errors import STATEMENT_TOO_COMPLEX, SqlError
 from core.ids import Epoch, ShardId, Timestamp
-from core.sql_types import RelationDesc
+from core.sql_types import RelationDesc, SqlType
 from expr.relation import Finishing, Relation
 from expr.scalar import EvaluationContext, Scalar
 from persist.batches import Batch
@@ -72,12 +72,14 @@ class TargetTable(msgspec.Struct, frozen=True, array_like=True):
 
 
 class PeekWork(msgspec.Struct, frozen=True, array_like=True, tag="peek"):
-    """A query and the form of its result; `sources` say where each collection it reads is."""
+    """A query and the form of its result; `sources` say where each collection it reads is. The
+    values of its parameters come with each `Peek`."""
 
     relation: Relation
     finishing: Finishing
     sources: tuple[CollectionSource, ...]
     output: OutputFormat
+    parameter_types: tuple[SqlType, ...] = ()
 
 
 class StageWork(msgspec.Struct, frozen=True, array_like=True, tag="stage"):
@@ -149,11 +151,13 @@ class Push(msgspec.Struct, frozen=True, array_like=True, tag="push"):
 
 
 class Peek(msgspec.Struct, frozen=True, array_like=True, tag="peek"):
-    """Run an encoded `PeekWork` at `as_of`; at most `credit` bytes of result before more credit."""
+    """Run an encoded `PeekWork` at `as_of`; at most `credit` bytes of result before more credit.
+    `parameters` are canonical encodings of rows of one column."""
 
     id: int
     work: bytes
     as_of: Timestamp
+    parameters: tuple[bytes, ...] = ()
     credit: int = PEEK_WINDOW_BYTES
 
 

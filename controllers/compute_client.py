@@ -21,7 +21,7 @@ from compute.protocol import (
 from controllers.read_holds import ReadHold
 from core.ids import MAX_TIMESTAMP, Timestamp
 from expr.relation import Finishing, Relation
-from expr.scalar import EvaluationContext, Scalar
+from expr.scalar import EvaluationContext, Literal, Scalar
 from persist.txns_state import TxnsPush
 
 __all__ = [
@@ -53,7 +53,8 @@ class PeekRequest:
     """A query to run on `cluster` at `as_of`.
 
     `sources` has every collection that `relation` reads; the caller holds back their
-    sinces until the stream ends. `relation` has neither parameters nor session calls.
+    sinces until the stream ends. `relation` has no session calls; `parameters` are the values of
+    its parameters.
     """
 
     cluster: str
@@ -62,6 +63,7 @@ class PeekRequest:
     output: OutputFormat
     finishing: Finishing = NO_FINISHING
     sources: tuple[CollectionSource, ...] = ()
+    parameters: tuple[Literal, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ told in `controllers.cluster`, how maintained collections are kept in `controlle
 import asyncio
 import itertools
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -89,6 +89,9 @@ class ComputeClusters:
         self._is_closed = False
         orchestrator.add_listener(self._note_event)
         REGISTRY.register(self._collector)
+
+    def __iter__(self) -> Iterator[Cluster]:
+        return iter(self._clusters.values())
 
     def add_shard_listener(self, listener: ShardListener) -> None:
         """Tell `listener` of each upper that a replica moved."""

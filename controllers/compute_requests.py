@@ -159,9 +159,10 @@ class PeekRequestInFlight(Request):
         work: bytes,
         as_of: Timestamp,
         needed: tuple[GlobalId, ...] = (),
+        parameters: tuple[bytes, ...] = (),
     ) -> None:
         super().__init__(id, owner, as_of, needed)
-        self._command = Peek(id, work, as_of)
+        self._command = Peek(id, work, as_of, parameters)
         self._winner: str | None = None
         self._chunks: deque[PeekChunk] = deque()
         self._is_complete = False

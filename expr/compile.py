@@ -6,6 +6,9 @@ rest are calls of the registered implementations, bound to their argument types.
 null counts as false (a filter's, a CASE's) is compiled in *truth mode*, where AND, OR and
 comparisons become Python's own.
 
+Parameters are read from `expr.parameters` when they are evaluated, so that compiled code serves any
+values of them.
+
 Source that would nest too deep for Python's parser is moved into functions of its own; expressions
 deeper than `MAX_DEPTH` are refused with 54001.
 """
@@ -17,7 +20,7 @@ from operator import itemgetter
 from typing import Any, Final, NamedTuple
 
 from core.rows import Datum, Row
-from expr import inline
+from expr import inline, parameters
 from expr.errors import too_deep
 from expr.floats import check_float8
 from expr.registry import FunctionKind, bind, function_by_id
@@ -128,6 +131,7 @@ class _Unit:
         self.names: dict[str, Any] = {
             **inline.NAMES,
             "_Decimal": Decimal,
+            "_parameters": parameters.CURRENT,
             "_float8_check": check_float8,
         }
         self.functions: list[str] = []
@@ -165,7 +169,7 @@ class _Unit:
             case Case():
                 return self._bounded(self._case(scalar, depth + 1))
             case Parameter(index=index):
-                raise ValueError(f"parameter ${index} stands in a scalar to be compiled")
+                return _Code(f"_parameters.values[{index - 1}]", nullable=True)
 
     def truth(self, scalar: Scalar, depth: int) -> _Code:
         """Source that is truthy exactly when the scalar is true."""

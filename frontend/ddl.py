@@ -41,11 +41,12 @@ from coordinator.requests import SerializationConflictError
 from core import errors
 from core.errors import SqlError
 from core.ids import MIN_TIMESTAMP, ShardId, Timestamp
+from frontend.binding import bind_query
 from frontend.maintained_ddl import maintained_operations
 from frontend.planning import CachedPlan
 from frontend.read_time import choose_time
 from frontend.responses import Notice
-from frontend.select import bind_query, cluster_of
+from frontend.select import cluster_of
 from frontend.session import Session, conflict
 from frontend.statements import Portal
 from frontend.transaction import TransactionStatus
@@ -355,8 +356,8 @@ async def _stage_contents(
         assert isinstance(cached.plan, CreateTablePlan)
         assert cached.plan.as_query is not None
         query = cached.plan.as_query
-        session.transaction.reads.update(query.depends_on)
-    relation, finishing = bind_query(session, cached, query, (), as_of)
+        session.transaction.reads.update(cached.reads)
+    relation, finishing, _ = bind_query(session, cached, query, (), as_of)
     staged = await session.clients.compute.stage(
         StageRequest(
             cluster=cluster_of(session, cached),

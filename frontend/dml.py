@@ -34,12 +34,13 @@ from expr.compile import compile_row
 from expr.relation import Finishing
 from expr.scalar import Scalar
 from expr.scalar import substitute as substitute_scalar
+from frontend.binding import bind_query
 from frontend.constants import encoded_constant_rows
 from frontend.datums import row_encoder, text_of_row
 from frontend.metrics import WRITE_CONFLICTS
 from frontend.planning import CachedPlan
 from frontend.read_time import check_same_desc, choose_time
-from frontend.select import bind_query, cluster_of
+from frontend.select import cluster_of
 from frontend.session import Session, conflict
 from frontend.statements import Portal, ReadyRows, RowSource
 from frontend.transaction import TransactionStatus
@@ -133,7 +134,7 @@ async def _insert_constants(
     as_of = None
     if cached.needs_time:
         cached, as_of = await choose_time(session, cached)
-    relation, finishing = bind_query(session, cached, plan.query, portal.parameters, as_of)
+    relation, finishing, _ = bind_query(session, cached, plan.query, portal.parameters, as_of)
     if finishing != Finishing():
         return None
     desc = session.visible_catalog.items[plan.table].item.desc
@@ -195,15 +196,15 @@ async def _stage_in_replica(
     as_of = MIN_TIMESTAMP
     transaction = session.transaction
     if plan.query.depends_on or cached.needs_time:
-        transaction.check_no_staged_reads(plan.query.depends_on, cached.parsed.sql)
+        transaction.check_no_staged_reads(cached.reads, cached.parsed.sql)
         cached, as_of = await choose_time(session, cached)
         planned_again = cached.plan
         assert isinstance(planned_again, InsertPlan | MutatePlan)
         plan = planned_again
         # Unlike a plain read, a write depends on the system relations that it reads, too.
-        transaction.reads.update(plan.query.depends_on)
+        transaction.reads.update(cached.reads)
     portal.cached = cached
-    relation, finishing = bind_query(session, cached, plan.query, portal.parameters, as_of)
+    relation, finishing, _ = bind_query(session, cached, plan.query, portal.parameters, as_of)
     returning_output = None
     returning = None
     context = cached.scope.session.context

@@ -11,15 +11,14 @@ from collections import OrderedDict
 from dataclasses import dataclass, field
 from typing import Final, TypeVar
 
-from catalog.sources import collection_sources
+from catalog.sources import query_sources, stored_below
 from catalog.state import Catalog
 from compute.dataflow_messages import CollectionSource
 from compute.output_format import OutputFormat
 from core.ids import GlobalId
 from core.sql_types import RelationDesc, SqlType
-from expr.registry import FunctionKind, function_by_id
-from expr.relation import Finishing, Relation, map_scalars
-from expr.scalar import Call, Parameter, Scalar, children
+from expr.relation import Finishing
+from frontend.holes import Holes, find_holes
 from frontend.metrics import PARSE_SECONDS
 from frontend.planning_threads import PlanningThreads, is_large
 from frontend.responses import row_description
@@ -29,10 +28,13 @@ from sql.parse import (
     parse_statements,
 )
 from sql.plan import (
+    AnalyzePlan,
+    CheckPlan,
     CopySubscribePlan,
     CopyToPlan,
     CreateTablePlan,
     DeclarePlan,
+    ExplainTimestampPlan,
     InsertPlan,
     MutatePlan,
     Plan,
@@ -50,8 +52,6 @@ MAX_CACHED_SCOPES: Final = 1_000
 MAX_CACHED_TEXT_LENGTH: Final = 8_192
 MAX_FORMATS_PER_PLAN: Final = 8
 INLINE_PLANNING_LENGTH: Final = 400
-
-SESSION_CALL_NAMES_NEEDING_TIME: Final = frozenset({"mz_now"})
 
 Key = TypeVar("Key")
 Value = TypeVar("Value")
@@ -105,11 +105,11 @@ class PlanScope:
 class CachedPlan:
     """A plan with what is derived from it once.
 
-    `has_holes`: parameters or session calls stand in its query. `types` are those of the query's
-    rows, `sources` where the collections are that it reads, `cluster` the id of the session's
-    cluster (None: there is none of that name), `user_reads` those collections that are not the
-    system's: a transaction's reads of system relations do not conflict with DDL, as in
-    PostgreSQL.
+    `holes` are what its query leaves open. `types` are those of the query's rows, `sources` where
+    the collections are that it reads, `cluster` the id of the session's cluster (None: there is
+    none of that name). `reads` are the stored collections that decide what the query gives, those
+    below views and materialized views included, `user_reads` those that are not the system's: a
+    transaction's reads of system relations do not conflict with DDL, as in PostgreSQL.
     """
 
     planned: PlannedStatement
@@ -117,10 +117,10 @@ class CachedPlan:
     catalog: Catalog
     scope: PlanScope
     query: Query | None
-    has_holes: bool
-    needs_time: bool
-    sources: tuple[CollectionSource, ...]
+    holes: Holes | None = None
+    sources: tuple[CollectionSource, ...] = ()
     cluster: str | None = None
+    reads: frozenset[GlobalId] = frozenset()
     user_reads: frozenset[GlobalId] = frozenset()
     types: tuple[SqlType, ...] = ()
     outputs: dict[tuple[int, ...], OutputFormat] = field(default_factory=dict)
@@ -129,6 +129,11 @@ class CachedPlan:
     @property
     def plan(self) -> Plan:
         return self.planned.plan
+
+    @property
+    def needs_time(self) -> bool:
+        """Whether a session call asks for the time that the query reads at."""
+        return self.holes is not None and self.holes.needs_time
 
     def output(self, formats: tuple[int, ...]) -> OutputFormat:
         """How the query's rows are to be encoded for these format codes."""
@@ -254,22 +259,20 @@ def derive(
     """A plan with what is worth knowing before it runs."""
     query = query_of(planned.plan)
     if query is None:
-        return CachedPlan(planned, parsed, catalog, scope, None, False, False, ())
-    has_holes, needs_time = _find_holes(query)
-    sources = collection_sources(catalog, query.depends_on, query.indexes)
+        return CachedPlan(planned, parsed, catalog, scope, None)
     cluster = catalog.cluster_named(scope.session.cluster)
-    user_reads = frozenset(read for read in query.depends_on if not read.startswith("s"))
+    reads = stored_below(catalog, query.depends_on)
     return CachedPlan(
         planned,
         parsed,
         catalog,
         scope,
         query,
-        has_holes,
-        needs_time,
-        sources,
+        find_holes(query, len(planned.parameter_types)),
+        query_sources(catalog, query),
         None if cluster is None else cluster.id,
-        user_reads,
+        reads,
+        frozenset(read for read in reads if not read.startswith("s")),
         query.desc.types,
     )
 
@@ -277,7 +280,9 @@ def derive(
 def query_of(plan: Plan) -> Query | None:
     """The query that a plan runs, if it runs one."""
     match plan:
-        case SelectPlan(query=query) | InsertPlan(query=query) | MutatePlan(query=query):
+        case SelectPlan(query=query) | AnalyzePlan(query=query) | CheckPlan(query=query):
+            return query
+        case ExplainTimestampPlan(query=query) | InsertPlan(query=query) | MutatePlan(query=query):
             return query
         case CopyToPlan(query=query) | DeclarePlan(query=query) | SubscribePlan(query=query):
             return query
@@ -298,35 +303,3 @@ def subscription_of(plan: Plan) -> SubscribePlan | None:
             return subscribe
         case _:
             return None
-
-
-def _find_holes(query: Query) -> tuple[bool, bool]:
-    """Whether the query has parameters or session calls, and whether one of them needs a time."""
-    found = [False, False]
-
-    def look(scalar: Scalar) -> Scalar:
-        match scalar:
-            case Parameter():
-                found[0] = True
-            case Call(function=function) if is_session_call(function):
-                found[0] = True
-                name = function.partition("(")[0]
-                found[1] = found[1] or name in SESSION_CALL_NAMES_NEEDING_TIME
-            case _:
-                pass
-        for child in children(scalar):
-            look(child)
-        return scalar
-
-    relation: Relation = query.relation
-    map_scalars(relation, look)
-    for scalar in (query.limit_expression, query.offset_expression):
-        if scalar is not None:
-            found[0] = True
-            look(scalar)
-    return found[0], found[1]
-
-
-def is_session_call(function: str) -> bool:
-    """Whether that registry id is of kind SESSION."""
-    return function_by_id(function).kind is FunctionKind.SESSION

@@ -32,7 +32,7 @@ async def choose_time(
     transaction = session.transaction
     query = cached.query
     assert query is not None
-    transaction.check_readable(query.depends_on)
+    transaction.check_readable(cached.reads)
     asked = named_time(session, cached, query.as_of, parameters)
     if transaction.as_of is None:
         if asked is None:
@@ -112,7 +112,7 @@ async def newest_time(session: Session, cached: CachedPlan) -> tuple[CachedPlan,
             cached = await session.plan(cached.parsed, tuple(cached.planned.parameter_types))
             check_same_desc(desc, cached.planned.result_desc)
             assert cached.query is not None
-            transaction.check_readable(cached.query.depends_on)
+            transaction.check_readable(cached.reads)
         if transaction.preview is None and read_ts < cached.catalog.ts:
             continue  # planned on a catalog from after that time: ask again
         try:

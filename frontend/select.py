@@ -14,11 +14,9 @@ from controllers.compute_client import OutputFormat, PeekChunk, PeekRequest, Pee
 from core import errors
 from core.errors import SqlError
 from core.ids import MIN_TIMESTAMP, Timestamp
-from expr.relation import Finishing, Relation
-from expr.relation import substitute as substitute_relation
-from expr.scalar import Literal, Scalar
-from expr.scalar import substitute as substitute_scalar
-from frontend.constants import constant_rows, evaluate
+from expr.scalar import Literal
+from frontend.binding import Bound, bind_parameters, bind_query
+from frontend.constants import constant_rows
 from frontend.datums import row_encoder
 from frontend.metrics import CANCELED_PEEKS, first_row_histogram
 from frontend.planning import CachedPlan
@@ -88,10 +86,10 @@ async def open_query(
     cached, as_of = await choose_time(session, cached, parameters)
     query = cached.query
     assert query is not None
-    relation, finishing = bind_query(session, cached, query, parameters, as_of)
-    finishing, _ = cached.sent(formats, finishing)
+    bound = bind_parameters(session, cached, query, parameters, as_of)
+    finishing, _ = cached.sent(formats, bound.finishing)
     output = cached.output(formats)
-    return await _peek(session, cached, query, relation, finishing, as_of, output, started)
+    return await _peek(session, cached, bound._replace(finishing=finishing), as_of, output, started)
 
 
 async def open_copy(
@@ -107,9 +105,9 @@ async def open_copy(
         cached, as_of = await choose_time(session, cached)
         query = cached.query
         assert query is not None
-    relation, finishing = bind_query(session, cached, query, (), as_of)
-    finishing, _ = query.sent(finishing, binary)
-    return await _peek(session, cached, query, relation, finishing, as_of, output, started)
+    bound = bind_parameters(session, cached, query, (), as_of)
+    finishing, _ = query.sent(bound.finishing, binary)
+    return await _peek(session, cached, bound._replace(finishing=finishing), as_of, output, started)
 
 
 async def _open_constant(
@@ -124,28 +122,34 @@ async def _open_constant(
     if cached.needs_time:
         cached, as_of = await choose_time(session, cached, parameters)
     context = cached.scope.session.context
-    relation, finishing = bind_query(session, cached, query, parameters, as_of)
-    finishing, types = cached.sent(formats, finishing)
-    rows = constant_rows(relation, finishing, context)
+    bound = bind_query(session, cached, query, parameters, as_of)
+    finishing, types = cached.sent(formats, bound.finishing)
+    rows = constant_rows(bound.relation, finishing, context)
     if rows is not None:
         return ReadyRows(row_encoder(types, formats, context).encode_all(rows))
     output = cached.output(formats)
-    return await _peek(session, cached, query, relation, finishing, as_of, output, started)
+    return await _peek(session, cached, bound._replace(finishing=finishing), as_of, output, started)
 
 
 async def _peek(
     session: Session,
     cached: CachedPlan,
-    query: Query,
-    relation: Relation,
-    finishing: Finishing,
+    bound: Bound,
     as_of: Timestamp,
     output: OutputFormat,
     started: float,
 ) -> RowSource:
     cluster = cluster_of(session, cached)
     stream = await session.clients.compute.peek(
-        PeekRequest(cluster, relation, as_of, output, finishing, cached.sources)
+        PeekRequest(
+            cluster,
+            bound.relation,
+            as_of,
+            output,
+            bound.finishing,
+            cached.sources,
+            bound.parameters,
+        )
     )
     where = (cluster, session.transaction.isolation_level)
     return PeekedRows(stream, where, started, int(session.settings.values["max_query_result_size"]))
@@ -170,43 +174,3 @@ def cluster_of(session: Session, cached: CachedPlan) -> str:
 def unknown_cluster(name: str) -> SqlError:
     """What statements answer that no cluster can run."""
     return SqlError(errors.UNDEFINED_OBJECT, f'unknown cluster "{name}"')
-
-
-# Filling in what plans leave open ----------------------------------------------------------------
-
-
-def bind_query(
-    session: Session,
-    cached: CachedPlan,
-    query: Query,
-    parameters: tuple[Literal, ...],
-    as_of: Timestamp | None,
-) -> tuple[Relation, Finishing]:
-    """The query's relation and finishing without parameters and session calls."""
-    if not cached.has_holes:
-        return query.relation, query.finishing
-    calls = session.calls(as_of)
-    context = cached.scope.session.context
-    relation = substitute_relation(query.relation, parameters, calls)
-    finishing = query.finishing
-
-    def count(scalar: Scalar, sqlstate: str, clause: str) -> int | None:
-        value = evaluate(substitute_scalar(scalar, parameters, calls), context)
-        if value.is_null:
-            return None
-        number = int(value.value)
-        if number < 0:
-            raise SqlError(sqlstate, f"{clause} must not be negative")
-        return number
-
-    if query.limit_expression is not None:
-        limit = count(query.limit_expression, "2201W", "LIMIT")
-        finishing = _with_limit(finishing, limit)
-    if query.offset_expression is not None:
-        offset = count(query.offset_expression, "2201X", "OFFSET") or 0
-        finishing = Finishing(finishing.order_by, finishing.limit, offset, finishing.project)
-    return relation, finishing
-
-
-def _with_limit(finishing: Finishing, limit: int | None) -> Finishing:
-    return Finishing(finishing.order_by, limit, finishing.offset, finishing.project)

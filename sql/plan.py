@@ -194,6 +194,30 @@ class ExplainPlan:
     column_name: str
 
 
+@dataclass(frozen=True, slots=True)
+class AnalyzePlan:
+    """EXPLAIN ANALYZE: `query` is run, and shown with what each of its operators did."""
+
+    query: Query
+    is_json: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ExplainTimestampPlan:
+    """EXPLAIN TIMESTAMP: the time that `query` would be read at."""
+
+    query: Query
+    is_json: bool
+
+
+@dataclass(frozen=True, slots=True)
+class CheckPlan:
+    """CHECK VIEW: `query` gives the rows that differ, evaluated in `cluster`."""
+
+    query: Query
+    cluster: str
+
+
 class TransactionVerb(StrEnum):
     """Transaction control."""
 
@@ -526,6 +550,9 @@ Plan = (
     | SubscribePlan
     | CopySubscribePlan
     | ExplainPlan
+    | AnalyzePlan
+    | ExplainTimestampPlan
+    | CheckPlan
     | TransactionPlan
     | SetPlan
     | ShowVariablePlan

@@ -32,7 +32,7 @@ from expr.relation import (
     column_types,
     with_children,
 )
-from expr.scalar import Call, ColumnRef, Literal, Or, Scalar
+from expr.scalar import Call, ColumnRef, Literal, Or, Scalar, literal
 from sql import intrinsics
 from sql.equality import equality_pair, without_relabeling
 from sql.optimizer.simplify import UNIT
@@ -203,6 +203,9 @@ def _any_binding(test: Call, key: tuple[Scalar, ...]) -> _Binding | None:
     pair = equality_pair(Call(test.function.removeprefix(_ANY), (subject, sample), test.type))
     if pair != (subject, sample):
         return None
+    if isinstance(array, Literal) and not array.is_null and array.value.elements:
+        elements = tuple((literal(each, element.base),) for each in array.value.elements)
+        return _Binding(test, (part,), elements)
     return _Binding(test, (part,), (), array)
 
 
