@@ -30,6 +30,7 @@ from compute.compiled import (
 from compute.execution import Execution, Operator
 from compute.join_keys import InputKeys, join_keys
 from compute.operators.consolidate import ConsolidateOperator
+from compute.operators.fixpoint import Binding, FixpointOperator
 from compute.operators.join import Estimate, Estimator, JoinInput, JoinOperator
 from compute.operators.keys import (
     group_key,
@@ -67,6 +68,7 @@ from expr.relation import (
     CardinalityCheck,
     Constant,
     Filter,
+    Fixpoint,
     FlatMap,
     Get,
     Join,
@@ -147,6 +149,8 @@ class _Renderer:
                 )
             case Recursion():
                 return self._recursion(relation, depth)
+            case Fixpoint():
+                return self._fixpoint(relation, depth)
             case Project() | Map() | Filter():
                 return self._linear_chain(relation, depth)
             case FlatMap():
@@ -206,6 +210,23 @@ class _Renderer:
         return replace(
             base, operator=RecursionOperator(relation.id, base.operator, step.operator, key)
         )
+
+    def _fixpoint(self, relation: Fixpoint, depth: int) -> Rendered:
+        for local_id, value in zip(relation.ids, relation.values, strict=True):
+            types = column_types(value)
+            unknown = ConstantOperator((), ())
+            self._locals[local_id] = Rendered(unknown, types, _local_estimate(local_id))
+        bindings = []
+        for local_id, value in zip(relation.ids, relation.values, strict=True):
+            part = self.render(value, depth)
+            identity = identity_key(part.types)
+            rows = ConsolidateOperator(part.operator, identity, drops_negative=False)
+            bindings.append(Binding(local_id, rows, identity))
+        body = self.render(relation.body, depth)
+        operator = FixpointOperator(
+            tuple(bindings), body.operator, relation.limit, relation.returns_at_limit
+        )
+        return replace(body, operator=operator)
 
     def _linear_chain(self, relation: Relation, depth: int) -> Rendered:
         """Project, Map and Filter nodes over anything else, with scans cut to needed columns."""

@@ -7,6 +7,7 @@ The same IR serves one-off reads (evaluated at one time) and maintained views (r
 dataflow), so a node must have an incremental meaning. Source of the algebra: Materialize's MIR.
 """
 
+import operator
 from collections.abc import Callable
 from enum import StrEnum
 
@@ -84,7 +85,7 @@ class Lookup(Node, frozen=True, tag="lookup"):
 
 
 class LocalGet(Node, frozen=True, tag="local_get"):
-    """The value bound by the enclosing `Let` or `Recursion` of that id."""
+    """The value bound by the enclosing `Let`, `Recursion` or `Fixpoint` of that id."""
 
     id: int
     types: tuple[SqlType, ...]
@@ -110,6 +111,24 @@ class Recursion(Node, frozen=True, tag="recursion"):
     base: "Relation"
     step: "Relation"
     is_distinct: bool
+
+
+class Fixpoint(Node, frozen=True, tag="fixpoint"):
+    """`body`, in which `LocalGet(ids[i])` stands for the rows of binding i once all bindings have
+    come to rest.
+
+    Every binding starts empty. An iteration computes their `values` one after the other; in value
+    i, `LocalGet` of a binding before it stands for what this iteration has given it, of itself and
+    of later ones for what the last iteration has. They rest when an iteration changes none. After
+    `limit` iterations (None: as many as it takes) that is an error, unless `returns_at_limit`:
+    then what they are by then counts.
+    """
+
+    ids: tuple[int, ...]
+    values: tuple["Relation", ...]
+    body: "Relation"
+    limit: int | None = None
+    returns_at_limit: bool = False
 
 
 class Project(Node, frozen=True, tag="project"):
@@ -272,6 +291,7 @@ Relation = (
     | LocalGet
     | Let
     | Recursion
+    | Fixpoint
     | Project
     | Map
     | Filter
@@ -303,7 +323,7 @@ def column_types(relation: Relation) -> tuple[SqlType, ...]:
     match relation:
         case Constant(types=types) | Get(types=types) | LocalGet(types=types):
             return types
-        case Let(body=body):
+        case Let(body=body) | Fixpoint(body=body):
             return column_types(body)
         case Recursion(base=base):
             return column_types(base)
@@ -348,6 +368,8 @@ def children(relation: Relation) -> tuple[Relation, ...]:
             return (value, body)
         case Recursion(base=base, step=step):
             return (base, step)
+        case Fixpoint(values=values, body=body):
+            return (*values, body)
         case Join(inputs=inputs) | Union(inputs=inputs):
             return inputs
         case OuterJoin(left=left, right=right):
@@ -365,6 +387,8 @@ def with_children(relation: Relation, new: tuple[Relation, ...]) -> Relation:
             return Let(local_id, *new)
         case Recursion():
             return msgspec.structs.replace(relation, base=new[0], step=new[1])
+        case Fixpoint():
+            return msgspec.structs.replace(relation, values=new[:-1], body=new[-1])
         case Join(equivalences=equivalences):
             return Join(new, equivalences)
         case Union():
@@ -451,6 +475,15 @@ def substitute(
 ) -> Relation:
     """`relation` with parameters and session calls replaced (see `expr.scalar.substitute`)."""
     return map_scalars(relation, lambda scalar: substitute_scalar(scalar, parameters, session))
+
+
+def replace_get(relation: Relation, id: GlobalId, by: Relation) -> Relation:
+    """`relation` with `by` in place of each `Get` of `id`."""
+    if isinstance(relation, Get):
+        return by if relation.id == id else relation
+    below = children(relation)
+    new = tuple(replace_get(child, id, by) for child in below)
+    return relation if all(map(operator.is_, new, below)) else with_children(relation, new)
 
 
 def map_orders(

@@ -115,6 +115,8 @@ class Lowering:
                 return self._last_rows(node, domain)
             case hir.Recursion():
                 return self._recursion(node, domain)
+            case hir.Fixpoint():
+                return self._fixpoint(node, domain)
             case hir.Filter(input=source, predicates=predicates):
                 lowered = self.lower(source, domain)
                 return mir.Filter(lowered, self._scalars(predicates, domain))
@@ -176,8 +178,16 @@ class Lowering:
         base = self.lower(node.base, domain)
         return mir.Recursion(local_id, base, self.lower(node.step, domain), node.is_distinct)
 
+    def _fixpoint(self, node: hir.Fixpoint, domain: Domain) -> Relation:
+        ids = tuple(next(self._ids) for _ in node.variables)
+        for variable, local_id in zip(node.variables, ids, strict=True):
+            self._recursions[variable] = (local_id, domain)
+        values = tuple(self.lower(value, domain) for value in node.values)
+        body = self.lower(node.body, domain)
+        return mir.Fixpoint(ids, values, body, node.limit, node.returns_at_limit)
+
     def _last_rows(self, node: hir.RecursiveGet, domain: Domain) -> Relation:
-        """The rows found last; they carry the columns of their recursion's own domain."""
+        """The rows that a recursion is at; they carry the columns of the recursion's own domain."""
         local_id, own = self._recursions[node.variable]
         last = mir.LocalGet(local_id, own.types + node.types)
         if domain is own:

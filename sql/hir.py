@@ -62,7 +62,8 @@ class LocalGet(HirNode, frozen=True):
 
 
 class RecursiveGet(HirNode, frozen=True):
-    """Inside a `Recursion`'s step: the rows found last. `variable` counts as a free variable."""
+    """Inside a `Recursion`'s step: the rows found last; inside a `Fixpoint`: those of a binding.
+    `variable` counts as a free variable."""
 
     variable: int
     types: tuple[SqlType, ...]
@@ -78,6 +79,17 @@ class Recursion(HirNode, frozen=True):
     base: "Hir"
     step: "Hir"
     is_distinct: bool
+
+
+class Fixpoint(HirNode, frozen=True):
+    """`body` with the variables standing for the rows that `values` come to rest at, as
+    `expr.relation.Fixpoint` describes. Bindings and `body` name them by `RecursiveGet`."""
+
+    variables: tuple[int, ...]
+    values: tuple["Hir", ...]
+    body: "Hir"
+    limit: int | None = None
+    returns_at_limit: bool = False
 
 
 class Filter(HirNode, frozen=True):
@@ -186,6 +198,7 @@ Hir = (
     | LocalGet
     | RecursiveGet
     | Recursion
+    | Fixpoint
     | Filter
     | Map
     | Project
@@ -214,6 +227,8 @@ def types_of(hir: Hir) -> tuple[SqlType, ...]:
             return types
         case Recursion(base=base):
             return types_of(base)
+        case Fixpoint(body=body):
+            return types_of(body)
         case Map(input=source, scalars=scalars):
             return (*types_of(source), *(s.type for s in scalars))
         case Project(input=source, outputs=outputs):
@@ -246,6 +261,8 @@ def inputs_of(hir: Hir) -> tuple[Hir, ...]:
             return ()
         case Recursion(base=base, step=step):
             return (base, step)
+        case Fixpoint(values=values, body=body):
+            return (*values, body)
         case Join(left=left, right=right):
             return (left, right)
         case Apply(input=source, sub=sub):
@@ -316,6 +333,8 @@ def free_variables(hir: Hir, known: Known | None = None) -> frozenset[int]:
             found.add(variable)
         case Recursion(variable=variable):
             found.discard(variable)
+        case Fixpoint(variables=variables):
+            found.difference_update(variables)
         case Apply(bindings=bindings):
             found -= {variable for variable, _ in bindings}
     known[id(hir)] = (hir, frozenset(found))
@@ -334,6 +353,12 @@ def map_scalars(hir: Hir, change: Callable[[Scalar], Scalar]) -> Hir:
             return hir
         case Recursion(base=base, step=step):
             return replace(hir, base=map_scalars(base, change), step=map_scalars(step, change))
+        case Fixpoint(values=values, body=body):
+            return replace(
+                hir,
+                values=tuple(map_scalars(value, change) for value in values),
+                body=map_scalars(body, change),
+            )
         case Rows(rows=rows):
             return replace(hir, rows=tuple(map(changed, rows)))
         case Join(left=left, right=right, on=on, pairs=pairs):

@@ -8,6 +8,7 @@ from expr.relation import (
     CardinalityCheck,
     Constant,
     Filter,
+    Fixpoint,
     FlatMap,
     Get,
     Join,
@@ -75,6 +76,8 @@ def _columns(
             return _columns(body, collections, inner)
         case Recursion():
             return (True,) * len(column_types(relation))
+        case Fixpoint(body=body):
+            return _columns(body, collections, local)
         case Project(input=source, outputs=outputs):
             below = _columns(source, collections, local)
             return tuple(below[index] for index in outputs)

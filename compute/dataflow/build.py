@@ -8,8 +8,10 @@ from typing import Final
 
 from compute.compiled import aggregate_call, row_key, total_order_key
 from compute.dataflow.build_joins import appended, build_join, build_outer_join
+from compute.dataflow.build_recursion import as_fixpoint, build_fixpoint
 from compute.dataflow.graph import Dataflow, Edge
 from compute.dataflow.imported import NO_IMPORTS, Imports
+from compute.dataflow.iteration import Iteration
 from compute.dataflow.linear import ConstantNode, FlatMapNode, NegateNode, RowsNode, UnionNode
 from compute.dataflow.reduce import ReduceNode
 from compute.dataflow.select_rows import CardinalityCheckNode, ThresholdNode, TopKNode
@@ -18,7 +20,7 @@ from compute.dataflow.window import WindowNode
 from compute.operators.keys import group_key, identity_key, is_exact
 from compute.operators.linear import projection
 from compute.windows import windowing
-from core.errors import FEATURE_NOT_SUPPORTED, STATEMENT_TOO_COMPLEX, SqlError
+from core.errors import STATEMENT_TOO_COMPLEX, SqlError
 from core.rows import codec_for
 from core.sql_types import INT8
 from expr.compile import compile_predicate, compile_row
@@ -27,6 +29,7 @@ from expr.relation import (
     CardinalityCheck,
     Constant,
     Filter,
+    Fixpoint,
     FlatMap,
     Get,
     Join,
@@ -44,6 +47,7 @@ from expr.relation import (
     TopK,
     Union,
     Window,
+    children,
 )
 from expr.scalar import EvaluationContext, Scalar
 from expr.temporal import check_maintainable, split_conditions
@@ -57,7 +61,7 @@ def build(
     """The dataflow of `relation`, which may look up arrangements of `imports`. Raises SqlError
     (54001 for one nested too deeply, 0A000 for a use of `mz_now()` that cannot be maintained)."""
     check_maintainable(relation)
-    builder = _Builder(context, imports)
+    builder = _Builder(context, imports, Dataflow())
     try:
         builder.dataflow.output = builder.build(relation, 0)
     except RecursionError as error:
@@ -68,15 +72,26 @@ def build(
 class _Builder:
     """Builds one dataflow; knows the values bound around the node at hand."""
 
-    def __init__(self, context: EvaluationContext, imports: Imports) -> None:
-        self.dataflow = Dataflow()
+    def __init__(
+        self,
+        context: EvaluationContext,
+        imports: Imports,
+        dataflow: Dataflow,
+        outside: "_Builder | None" = None,
+    ) -> None:
+        self.dataflow = dataflow
         self._context = context
         self._imports = imports
+        self._outside = outside
         self._locals: dict[int, Edge] = {}
+        self._varying: set[int] = set()  # of an iteration: the locals that depend on it
+        self._built: dict[int, Edge] = {}
 
     def build(self, relation: Relation, depth: int) -> Edge:
         if depth > MAX_DEPTH:
             raise SqlError(STATEMENT_TOO_COMPLEX, "stack depth limit exceeded")
+        if self._outside is not None and not self._varies(relation):
+            return self._outside.build_once(relation, depth)
         depth += 1
         add = self.dataflow.add
         match relation:
@@ -87,7 +102,7 @@ class _Builder:
             case LocalGet(id=local_id):
                 return self._locals[local_id]
             case Let(id=local_id, value=value, body=body):
-                self._locals[local_id] = self.build(value, depth)
+                self.bind(local_id, self.build(value, depth))
                 return self.build(body, depth)
             case (
                 Project(input=source)
@@ -109,9 +124,9 @@ class _Builder:
             case Window(input=source):
                 return self._window(relation, self.build(source, depth))
             case Recursion():
-                raise SqlError(
-                    FEATURE_NOT_SUPPORTED, "recursion is not supported in maintained views"
-                )
+                return self.build(as_fixpoint(relation), depth)
+            case Fixpoint():
+                return build_fixpoint(self, relation, depth)
             case Lookup():
                 raise AssertionError("maintained relations look nothing up")
             case Union(inputs=inputs):
@@ -128,6 +143,33 @@ class _Builder:
                 key = group_key([(column, edge.types[column]) for column in columns])
                 return add(CardinalityCheckNode(key), (edge,), edge.types)
 
+    def bind(self, local_id: int, edge: Edge) -> None:
+        """From here on `LocalGet(local_id)` is `edge`."""
+        if self._outside is not None:
+            if edge.dataflow is not self.dataflow:
+                self._varying.discard(local_id)
+                self._outside.bind(local_id, edge)
+                return
+            self._varying.add(local_id)
+        self._locals[local_id] = edge
+
+    def within(self, iteration: Iteration) -> "_Builder":
+        """A builder into `iteration`, which leaves outside what does not depend on it."""
+        return _Builder(self._context, self._imports, iteration, self)
+
+    def build_once(self, relation: Relation, depth: int) -> Edge:
+        """The same edge for every iteration that asks for this very relation."""
+        edge = self._built.get(id(relation))
+        if edge is None:
+            edge = self._built[id(relation)] = self.build(relation, depth)
+        return edge
+
+    def _varies(self, relation: Relation) -> bool:
+        """Whether the relation depends on the iteration that is being built."""
+        if isinstance(relation, LocalGet):
+            return relation.id in self._varying
+        return any(map(self._varies, children(relation)))
+
     def _constant(self, relation: Constant) -> Edge:
         decode = codec_for(tuple(t.base for t in relation.types)).decode
         rows = [(decode(data), diff) for data, diff in relation.rows]
@@ -143,7 +185,7 @@ class _Builder:
                 return self._filter(predicates, edge)
             case Map(scalars=scalars):
                 for scalar in scalars:  # one by one: a scalar may refer to those before it
-                    edge = appended(self.dataflow, edge, (scalar,), self._context)
+                    edge = appended(edge, (scalar,), self._context)
                 return edge
             case FlatMap(args=args, types=returned, ordinality=ordinality):
                 function = function_by_id(relation.function)

@@ -22,13 +22,14 @@ from expr.scalar import ColumnRef, EvaluationContext, Scalar
 Predicate = Callable[[Row], bool]
 
 
-def appended(
-    dataflow: Dataflow, edge: Edge, scalars: tuple[Scalar, ...], context: EvaluationContext
-) -> Edge:
+def appended(edge: Edge, scalars: tuple[Scalar, ...], context: EvaluationContext) -> Edge:
     """The edge with scalars appended to its rows."""
     types = edge.types + tuple(scalar.type for scalar in scalars)
-    node = RowsNode(None, appending(compile_row(scalars, context)))
-    return dataflow.add(node, (edge,), types)
+
+    def make() -> RowsNode:
+        return RowsNode(None, appending(compile_row(scalars, context)))
+
+    return edge.dataflow.derive(edge, ("append", scalars), make, types)
 
 
 # Inner joins --------------------------------------------------------------------------------------
@@ -42,22 +43,22 @@ def build_join(
     if not edges:
         return dataflow.add(ConstantNode([((), 1)]), (), types)
     keys = join_keys(relation, [len(edge.types) for edge in edges])
-    sides = [_side(dataflow, edge, key, context) for edge, key in zip(edges, keys, strict=True)]
+    sides = [_side(edge, key, context) for edge, key in zip(edges, keys, strict=True)]
     widths = [len(edge.types) for edge in edges]
-    paths = tuple(_path(dataflow, sides, keys, widths, first) for first in range(len(sides)))
-    return dataflow.add(JoinNode(paths), sides, types)
+    paths = tuple(_path(sides, keys, widths, first) for first in range(len(sides)))
+    return dataflow.add(JoinNode(paths), [dataflow.changes_of(side) for side in sides], types)
 
 
-def _side(dataflow: Dataflow, edge: Edge, keys: InputKeys, context: EvaluationContext) -> Edge:
+def _side(edge: Edge, keys: InputKeys, context: EvaluationContext) -> Edge:
     if keys.appended:
-        edge = appended(dataflow, edge, keys.appended, context)
+        edge = appended(edge, keys.appended, context)
     for places in keys.equal:
-        edge = dataflow.add(RowsNode(all_equal(places), None), (edge,), edge.types)
+        make = partial(RowsNode, all_equal(places), None)
+        edge = edge.dataflow.derive(edge, ("equal", places), make, edge.types)
     return edge
 
 
 def _path(
-    dataflow: Dataflow,
     sides: Sequence[Edge],
     keys: Sequence[InputKeys],
     widths: Sequence[int],
@@ -74,7 +75,7 @@ def _path(
         left.remove(chosen)
         shared = _shared(keys[chosen], bound)
         own = dict(keys[chosen].positions)
-        arrangement = _arranged(dataflow, sides[chosen], tuple(own[number] for number in shared))
+        arrangement = _arranged(sides[chosen], tuple(own[number] for number in shared))
         key = _places_key(tuple(bound[number] for number in shared))
         lookups.append(Lookup(arrangement, key, sees_staged=chosen < first))
         for number, (position, sql_type) in own.items():
@@ -97,9 +98,10 @@ def _places_key(places: tuple[Place, ...]) -> Callable[[Row], object]:
     return join_key(places) if places else group_key(())
 
 
-def _arranged(dataflow: Dataflow, edge: Edge, places: tuple[Place, ...]) -> Arrangement:
+def _arranged(edge: Edge, places: tuple[Place, ...]) -> Arrangement:
+    """`edge` by the columns at `places`, in the dataflow that it belongs to."""
     identity = identity_key(edge.types)
-    return dataflow.arrange(edge, places, _places_key(places), identity, skips_null=True)
+    return edge.dataflow.arrange(edge, places, _places_key(places), identity, skips_null=True)
 
 
 # Joins that are not inner -------------------------------------------------------------------------
@@ -231,8 +233,8 @@ class _OuterJoinBuilder:
             node = NotInNode(arrangement, group_key(self._right_places))
         else:
             node = MatchByRowNode(
-                _arranged(self._dataflow, left, ()),
-                _arranged(self._dataflow, right, ()),
+                _arranged(left, ()),
+                _arranged(right, ()),
                 self._is_not_false(),
                 add,
                 identity_key(left.types),
@@ -258,10 +260,10 @@ class _OuterJoinBuilder:
         return test
 
     def _arranged_left(self) -> Arrangement:
-        return _arranged(self._dataflow, self._left, self._left_places)
+        return _arranged(self._left, self._left_places)
 
     def _arranged_right(self) -> Arrangement:
-        return _arranged(self._dataflow, self._right, self._right_places)
+        return _arranged(self._right, self._right_places)
 
     def _left_columns(self, edge: Edge) -> Edge:
         return self._projected(edge, tuple(range(self._widths[0])))
@@ -276,7 +278,8 @@ class _OuterJoinBuilder:
 def _keyed(
     dataflow: Dataflow, edge: Edge, scalars: Sequence[Scalar], context: EvaluationContext
 ) -> tuple[Edge, tuple[Place, ...]]:
-    """The edge with those scalars appended that are not columns, and where each scalar stands."""
+    """The edge with those scalars appended that are not columns, in `dataflow`, and where each
+    scalar stands."""
     computed = tuple(scalar for scalar in scalars if not isinstance(scalar, ColumnRef))
     width = len(edge.types)
     places: list[Place] = []
@@ -287,8 +290,8 @@ def _keyed(
             places.append((width, scalar.type))
             width += 1
     if computed:
-        edge = appended(dataflow, edge, computed, context)
-    return edge, tuple(places)
+        edge = appended(edge, computed, context)
+    return dataflow.local(edge), tuple(places)
 
 
 def _moved_right(column: int, first: int, by: int) -> int:

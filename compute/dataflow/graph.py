@@ -9,7 +9,7 @@ Some relations change by time alone (`mz_now()`): `next_event_time` tells when t
 stepped next though no input changes; at no time may it be stepped over.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from time import perf_counter_ns
 from typing import Final, NamedTuple, Protocol
@@ -98,6 +98,7 @@ class Dataflow:
         self.output = Edge(self, 0, ())
         self._sources: dict[GlobalId, int] = {}
         self._arrangements: dict[tuple[int, object], Arrangement] = {}
+        self._derived: dict[tuple[int, object], Edge] = {}
         self._imports: list[Import] = []
         self._timed: list[tuple[int, TimedNode]] = []
         self._pending = bytearray()  # which operators have something to do, by number
@@ -106,11 +107,12 @@ class Dataflow:
     # Construction
 
     def add(self, node: Node, inputs: Sequence[Edge], types: tuple[SqlType, ...]) -> Edge:
-        """Append a node that reads `inputs`, edges of this dataflow."""
+        """Append a node that reads `inputs`."""
+        numbers = tuple([self.local(edge).number for edge in inputs])
         number = len(self.operators)
-        for edge in dict.fromkeys(inputs):
-            self.operators[edge.number].consumers.append(number)
-        self.operators.append(Operator(node, tuple(edge.number for edge in inputs)))
+        for source in dict.fromkeys(numbers):
+            self.operators[source].consumers.append(number)
+        self.operators.append(Operator(node, numbers))
         self._pending.append(0)
         return Edge(self, number, types)
 
@@ -125,6 +127,24 @@ class Dataflow:
     def entry(self, types: tuple[SqlType, ...]) -> Edge:
         """An edge that changes come in by, given to `advance`."""
         return self.add(_Entry(), (), types)
+
+    def local(self, edge: Edge) -> Edge:
+        """`edge` where nodes of this dataflow can read it: whole, and what changes in it."""
+        assert edge.dataflow is self
+        return edge
+
+    def changes_of(self, edge: Edge) -> Edge:
+        """The same for a node that looks up an arrangement of what was in `edge` before."""
+        return self.local(edge)
+
+    def derive(
+        self, edge: Edge, name: object, make: Callable[[], Node], types: tuple[SqlType, ...]
+    ) -> Edge:
+        """The output of a node that reads `edge` alone and that `name` describes, made once."""
+        found = self._derived.get((edge.number, name))
+        if found is None:
+            found = self._derived[edge.number, name] = self.add(make(), (edge,), types)
+        return found
 
     def source(self, id: GlobalId, types: tuple[SqlType, ...]) -> Edge:
         """The edge that a collection's changes come in by."""
@@ -143,6 +163,7 @@ class Dataflow:
         skips_null: bool,
     ) -> Arrangement:
         """The arrangement of `edge` by the key that `name` stands for, made once."""
+        edge = self.local(edge)
         found = self._arrangements.get((edge.number, name))
         if found is None:
             found = Arrangement(key, identity, skips_null=skips_null)
@@ -183,7 +204,7 @@ class Dataflow:
 
     def start(self, ts: Timestamp) -> Updates:
         """The first step, before any change: what the relation is over empty collections."""
-        self._pending = bytearray(b"\1" * len(self.operators))
+        self.wake()
         for imported in self._imports:
             imported.reader.start_at(ts)
         self.clock.now = ts
@@ -206,6 +227,15 @@ class Dataflow:
     def feed_import(self, imported: Import, updates: Updates) -> Updates:
         """Some of the contents of an import that `feeds_snapshot`: after `start`, at its time."""
         return self._advanced([(imported.edge, updates)])
+
+    def has_work(self) -> bool:
+        """Whether a step would do anything though no changes come in."""
+        self._wake_timed()
+        return 1 in self._pending
+
+    def wake(self) -> None:
+        """Have every operator run in the next step: its first one."""
+        self._pending = bytearray(b"\1" * len(self.operators))
 
     def _advanced(self, entering: Iterable[tuple[int, Updates]]) -> Updates:
         return self.advance(entering).get(self.output.number, NO_UPDATES)

@@ -11,6 +11,7 @@ from expr.relation import (
     CardinalityCheck,
     Constant,
     Filter,
+    Fixpoint,
     FlatMap,
     Get,
     Join,
@@ -88,6 +89,9 @@ def _push(node: Relation, predicates: list[Scalar]) -> Relation:
             return Let(local_id, _push(value, []), _push(body, predicates))
         case Recursion(base=base, step=step):
             return _filtered(with_children(node, (_push(base, []), _push(step, []))), predicates)
+        case Fixpoint(values=values, body=body):
+            pushed = (*(_push(value, []) for value in values), _push(body, predicates))
+            return with_children(node, pushed)
         case CardinalityCheck(input=source) | Lookup(input=source):
             return _filtered(_with_input(node, _push(source, [])), predicates)
         case Constant() | Get() | LocalGet():

@@ -13,6 +13,7 @@ from expr.relation import (
     ColumnOrder,
     Constant,
     Filter,
+    Fixpoint,
     FlatMap,
     Get,
     Join,
@@ -64,6 +65,9 @@ def _prune(node: Relation, needed: Columns) -> Relation:
             whole = tuple(range(len(column_types(node))))
             pruned = with_children(node, tuple(_prune(part, whole) for part in children(node)))
             return _select(pruned, whole, needed)
+        case Fixpoint(values=values, body=body):
+            whole_values = (_prune(v, tuple(range(len(column_types(v))))) for v in values)
+            return with_children(node, (*whole_values, _prune(body, needed)))
         case Project(input=source, outputs=outputs):
             wanted = tuple(outputs[index] for index in needed)
             below = _ordered(wanted)

@@ -24,6 +24,7 @@ from expr.relation import (
     ColumnOrder,
     Constant,
     Filter,
+    Fixpoint,
     FlatMap,
     FrameMode,
     Get,
@@ -72,6 +73,9 @@ def naive(
             return naive(body, tables, {**bound, local_id: naive(value, tables, bound)})
         case Recursion():
             return _recursion(relation, tables, bound)
+        case Fixpoint(body=body):
+            at_rest = _fixpoint(relation, tables, bound)
+            return naive(body, tables, {**bound, **at_rest})
         case Project(input=source, outputs=outputs):
             rows = naive(source, tables, bound)
             return [(tuple(row[i] for i in outputs), diff) for row, diff in rows]
@@ -152,6 +156,26 @@ def _recursion(
         result += last
         last = naive(relation.step, tables, {**bound, relation.id: last})
     return result
+
+
+def _fixpoint(
+    relation: Fixpoint, tables: dict[GlobalId, Multiset], bound: dict[int, Multiset]
+) -> dict[int, Multiset]:
+    """What the bindings are when an iteration changes none, or at the limit."""
+    found: dict[int, Multiset] = {local_id: [] for local_id in relation.ids}
+    iteration = 0
+    while True:
+        before = dict(found)
+        for local_id, value in zip(relation.ids, relation.values, strict=True):
+            found[local_id] = consolidated(naive(value, tables, {**bound, **found}), value)
+        iteration += 1
+        rests = all(
+            encoded_multiset(found[local_id], value) == encoded_multiset(before[local_id], value)
+            for local_id, value in zip(relation.ids, relation.values, strict=True)
+        )
+        if rests or iteration == relation.limit:
+            assert rests or relation.returns_at_limit
+            return found
 
 
 def consolidated(rows: Multiset, relation: Relation) -> Multiset:

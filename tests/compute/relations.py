@@ -13,6 +13,7 @@ from expr.relation import (
     ColumnOrder,
     Constant,
     Filter,
+    Fixpoint,
     FrameMode,
     Get,
     Join,
@@ -33,6 +34,7 @@ from expr.relation import (
     Window,
     WindowFrame,
     WindowFunction,
+    children,
     column_types,
 )
 from expr.scalar import And, Call, ColumnRef, Scalar, literal
@@ -314,6 +316,64 @@ def _except(draw: st.DrawFn, relation: Relation, depth: int) -> Relation:
 
 
 @st.composite
+def _fixpoint(draw: st.DrawFn, relation: Relation, depth: int) -> Relation:
+    """Tables of the relation's type that refer to each other: monotone ones come to rest by
+    themselves, for there are finitely many rows; others are cut off."""
+    types = column_types(relation)
+    first = _highest_local(relation) + 1
+    ids = tuple(range(first, first + draw(st.integers(1, 2))))
+    limit = draw(st.none() | st.integers(1, 4))
+    values = []
+    for _ in ids:
+        found = draw(_recursive_step(types, ids, limit is not None))
+        columns = tuple(ColumnRef(index, t) for index, t in enumerate(types))
+        union = Union((Filter(relation, (draw(predicates(types)),)), found))
+        values.append(Reduce(union, columns, ()))
+    body = LocalGet(draw(st.sampled_from(ids)), types)
+    return Fixpoint(ids, tuple(values), body, limit, returns_at_limit=limit is not None)
+
+
+@st.composite
+def _recursive_step(
+    draw: st.DrawFn, types: tuple[SqlType, ...], ids: tuple[int, ...], may_negate: bool
+) -> Relation:
+    """Rows of these types out of the tables `ids`."""
+    step: Relation = LocalGet(draw(st.sampled_from(ids)), types)
+    kinds = ["filter", "join", "semi", *(["anti", "except", "top"] if may_negate else [])]
+    kind = draw(st.sampled_from(kinds))
+    condition = draw(predicates(types))
+    id = draw(st.sampled_from(list(TABLES)))
+    table = Get(id, TABLES[id])
+    pairs = [(a, b) for a in columns_of(step) for b in columns_of(table) if a.type == b.type]
+    keys = tuple(draw(st.lists(st.sampled_from(pairs), max_size=1))) if pairs else ()
+    match kind:
+        case "filter":
+            step = Filter(step, (condition,))
+        case "join":
+            width = len(types)
+            moved = tuple((a, ColumnRef(width + b.index, b.type)) for a, b in keys)
+            step = Join((step, table), moved)
+        case "semi" | "anti":
+            step = OuterJoin(JoinKind(kind), step, table, keys)
+        case "except":
+            other = LocalGet(draw(st.sampled_from(ids)), types)
+            step = Threshold(Union((step, Negate(Filter(other, (condition,))))))
+        case "top":
+            step = TopK(step, (), (ColumnOrder(0),), draw(st.integers(1, 3)))
+    have = column_types(step)
+    outputs = tuple(
+        draw(st.sampled_from([i for i, t in enumerate(have) if t == wanted])) for wanted in types
+    )
+    return Project(step, outputs)
+
+
+def _highest_local(relation: Relation) -> int:
+    own = relation.ids if isinstance(relation, Fixpoint) else (getattr(relation, "id", 0),)
+    numbers = [number for number in own if isinstance(number, int)]
+    return max([300, *numbers, *map(_highest_local, children(relation))])
+
+
+@st.composite
 def _temporal(draw: st.DrawFn, relation: Relation, depth: int) -> Relation:
     """Rows that come and go at times near those of the tables' changes."""
     columns = [column for column in columns_of(relation) if column.type == INT4]
@@ -334,7 +394,7 @@ def _temporal(draw: st.DrawFn, relation: Relation, depth: int) -> Relation:
 # What may be built on top of a relation: (relation, depth) to a strategy.
 STEPS = (
     *(_project, _map, _filter, _reduce, _top_k, _window),
-    *(_outer_join, _not_in, _join, _union, _except),
+    *(_outer_join, _not_in, _join, _union, _except, _fixpoint),
 )
 MAINTAINED_STEPS = (_temporal,)
 
