@@ -23,6 +23,7 @@ from expr.calendar_days import (
     iso_year_and_week,
     weekday,
 )
+from expr.integers import split
 from expr.intervals import UNIT_NAMES, is_infinite
 from expr.numeric import EXACT, INFINITY, divide
 
@@ -86,9 +87,9 @@ def extract_timestamp(
             case "timezone":
                 return Decimal(offset)
             case "timezone_hour":
-                return Decimal(int(offset / 3600))
+                return Decimal(split(offset, 3600)[0])
             case "timezone_minute":
-                return Decimal(int(offset / 60) - int(offset / 3600) * 60)
+                return Decimal(split(split(offset, 3600)[1], 60)[0])
     elif field.startswith("timezone"):
         raise _unsupported(field_text.lower(), type_name)
     if field == "epoch":
@@ -199,46 +200,44 @@ def extract_interval(field_text: str, value: Interval) -> Decimal | None:
     field = field_named(field_text, "interval")
     if is_infinite(value):
         return _of_infinite_interval(field, field_text, positive=value.months > 0)
-    months, days, microseconds = value
-    sign = -1 if microseconds < 0 else 1
-    size = abs(microseconds)
-    years = int(months / 12) if months >= 0 else -(-months // 12)
+    years, months = split(value.months, 12)
+    minutes, in_minute = split(value.microseconds, MICROSECONDS_PER_MINUTE)
+    hours, minutes = split(minutes, 60)
     match field:
         case "microsecond" | "millisecond" | "second":
             digits = {"microsecond": 0, "millisecond": 3, "second": 6}[field]
-            return _scaled(sign * (size % MICROSECONDS_PER_MINUTE), digits)
+            return _scaled(in_minute, digits)
         case "minute":
-            return Decimal(sign * (size // MICROSECONDS_PER_MINUTE % 60))
+            return Decimal(minutes)
         case "hour":
-            return Decimal(sign * (size // MICROSECONDS_PER_HOUR))
+            return Decimal(hours)
         case "day":
-            return Decimal(days)
+            return Decimal(value.days)
         case "week":
-            return Decimal(int(days / 7))
+            return Decimal(split(value.days, 7)[0])
         case "month":
-            return Decimal(months - years * 12)
+            return Decimal(months)
         case "quarter":
-            rest = months - years * 12
-            return Decimal(rest // 3 + 1 if months >= 0 else -(-rest // 3) - 1)
+            return Decimal(split(months, 3)[0] + (-1 if value.months < 0 else 1))
         case "year":
             return Decimal(years)
         case "decade":
-            return Decimal(int(years / 10))
+            return Decimal(split(years, 10)[0])
         case "century":
-            return Decimal(int(years / 100))
+            return Decimal(split(years, 100)[0])
         case "millennium":
-            return Decimal(int(years / 1000))
+            return Decimal(split(years, 1000)[0])
         case "epoch":
-            return _interval_epoch(months, days, microseconds)
+            return _interval_epoch(value)
         case _:
             raise _unsupported(field_text.lower(), "interval")
 
 
-def _interval_epoch(months: int, days: int, microseconds: int) -> Decimal:
+def _interval_epoch(value: Interval) -> Decimal:
     """Seconds, a year counting 365.25 days and a month 30."""
-    years = int(months / 12) if months >= 0 else -(-months // 12)
-    hundredths_of_days = years * 36_525 + (months - years * 12) * 3_000 + days * 100
-    total = hundredths_of_days * 864 * MICROSECONDS_PER_SECOND + microseconds
+    years, months = split(value.months, 12)
+    hundredths_of_days = years * 36_525 + months * 3_000 + value.days * 100
+    total = hundredths_of_days * 864 * MICROSECONDS_PER_SECOND + value.microseconds
     return _scaled(total, 6)
 
 
@@ -321,4 +320,4 @@ def truncate_interval(field_text: str, value: Interval) -> Interval:
 
 
 def _toward_zero(value: int, unit: int) -> int:
-    return value // unit * unit if value >= 0 else -(-value // unit * unit)
+    return value - split(value, unit)[1]

@@ -16,6 +16,7 @@ from expr.calendar_days import (
     UNIX_EPOCH_MICROSECONDS,
 )
 from expr.datetime_fields import extract_interval, extract_time, extract_timestamp, field_named
+from expr.integers import split
 
 _SECONDS_PER_DAY: Final = 86_400
 _MAX_INT8: Final = 2**63 - 1
@@ -62,28 +63,20 @@ def as_float(value: Decimal | None) -> float | None:
 
 
 def _part_of_clock(field: str, microseconds: int, exact: Decimal) -> float:
-    sign = -1 if microseconds < 0 else 1
-    in_minute = sign * (abs(microseconds) % MICROSECONDS_PER_MINUTE)
+    in_minute = split(microseconds, MICROSECONDS_PER_MINUTE)[1]
     match field:
         case "second":
             return _seconds(in_minute)
         case "millisecond":
-            whole, fraction = _whole_seconds(in_minute)
+            whole, fraction = split(in_minute, MICROSECONDS_PER_SECOND)
             return whole * 1000 + fraction / 1000
         case _:
             return float(exact)
 
 
 def _seconds(microseconds: int) -> float:
-    whole, fraction = _whole_seconds(microseconds)
+    whole, fraction = split(microseconds, MICROSECONDS_PER_SECOND)
     return whole + fraction / MICROSECONDS_PER_SECOND
-
-
-def _whole_seconds(microseconds: int) -> tuple[int, int]:
-    """Seconds and the microseconds over, both with the sign of the whole."""
-    sign = -1 if microseconds < 0 else 1
-    whole, fraction = divmod(abs(microseconds), MICROSECONDS_PER_SECOND)
-    return sign * whole, sign * fraction
 
 
 def _unix_seconds(moment: int) -> float:
@@ -95,9 +88,8 @@ def _unix_seconds(moment: int) -> float:
 
 def _interval_seconds(value: Interval) -> float:
     """A year counts 365.25 days and a month 30."""
-    sign = -1 if value.months < 0 else 1
-    years, months = divmod(abs(value.months), 12)
+    years, months = split(value.months, 12)
     seconds = float(value.microseconds) / MICROSECONDS_PER_SECOND
-    seconds += 365.25 * _SECONDS_PER_DAY * (sign * years)
-    seconds += 30.0 * _SECONDS_PER_DAY * (sign * months)
+    seconds += 365.25 * _SECONDS_PER_DAY * years
+    seconds += 30.0 * _SECONDS_PER_DAY * months
     return seconds + float(_SECONDS_PER_DAY) * value.days

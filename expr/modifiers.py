@@ -18,6 +18,7 @@ from core.errors import (
 from core.rows import TIMESTAMP_INFINITY, Array, Datum, Interval
 from core.sql_types import SqlType
 from expr.calendar_days import MICROSECONDS_PER_HOUR, MICROSECONDS_PER_MINUTE
+from expr.integers import split
 from expr.intervals import fits, is_infinite
 from expr.numeric import apply_typmod, precision_and_scale
 
@@ -259,4 +260,4 @@ def _fit_interval(modifier: int, value: Interval, explicit: bool) -> Interval:
 
 
 def _toward_zero(value: int, unit: int) -> int:
-    return value // unit * unit if value >= 0 else -(-value // unit * unit)
+    return value - split(value, unit)[1]

@@ -6,7 +6,8 @@ Arithmetic is that of int4, which wraps around, with quotients cut toward zero.
 
 from typing import Final, NamedTuple
 
-_INT4_RANGE: Final = 2**32
+from expr.integers import split, wrap
+
 _DAYS_PER_MONTH: Final = 30
 _MIN_LAST_WEEK: Final = 52
 
@@ -19,12 +20,6 @@ class IsoDate(NamedTuple):
     day_of_year: int
 
 
-def divide(value: int, unit: int) -> tuple[int, int]:
-    """Quotient and remainder, both with the sign of the value."""
-    quotient, remainder = divmod(abs(value), unit)
-    return (-quotient, -remainder) if value < 0 else (quotient, remainder)
-
-
 def days_of_interval(months: int, days: int) -> int:
     """The days of an interval whose months have 30 days each."""
     return _int4(months * _DAYS_PER_MONTH + days)
@@ -32,14 +27,14 @@ def days_of_interval(months: int, days: int) -> int:
 
 def week_of(days: int) -> int:
     """The number of the week that a count of days ends in."""
-    return divide(_int4(days - 1), 7)[0] + 1
+    return split(_int4(days - 1), 7)[0] + 1
 
 
 def julian_day(year: int, month: int, day: int) -> int:
     """The Julian day of a date. Years start in March here, so that leap days end them."""
     year, month = (year + 4800, month + 1) if month > 2 else (year + 4799, month + 13)
-    century = divide(year, 100)[0]
-    leap_days = divide(year, 4)[0] - century + divide(century, 4)[0]
+    century = split(year, 100)[0]
+    leap_days = split(year, 4)[0] - century + split(century, 4)[0]
     return _int4(year * 365 - 32_167 + leap_days + 7834 * month // 256 + day)
 
 
@@ -63,9 +58,8 @@ def _iso_start(year: int) -> int:
 
 
 def _week(today: int, start: int) -> int:
-    return divide(_int4(today - start), 7)[0] + 1
+    return split(_int4(today - start), 7)[0] + 1
 
 
 def _int4(value: int) -> int:
-    half = _INT4_RANGE // 2
-    return (value + half) % _INT4_RANGE - half
+    return wrap(value, 32)

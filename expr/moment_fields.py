@@ -13,7 +13,7 @@ from expr.calendar_days import (
     days_in_month,
     iso_week_start,
 )
-from expr.moment_calendar import divide
+from expr.integers import split
 from expr.timezones import Zone, fixed_zone
 
 _MAX_OFFSET_HOURS: Final = 15
@@ -96,8 +96,8 @@ class _Composer:
     def _clock(self) -> tuple[int, int, int]:
         """Hour, minute and second, of which SSSS may have given all."""
         get = self.fields.get
-        minutes, second = divide(get("seconds"), 60)
-        hour, minute = divide(minutes, 60)
+        minutes, second = split(get("seconds"), 60)
+        hour, minute = split(minutes, 60)
         second, minute, hour = get("second") or second, get("minute") or minute, get("hour") or hour
         if self.fields.is_twelve_hour:
             if not 1 <= hour <= 12:
@@ -123,7 +123,7 @@ class _Composer:
         if get("is_before_christ"):
             century = -century
         if year and century and self.fields.year_digits <= 2:
-            last = int(year % 100) if year >= 0 else -(-year % 100)
+            last = split(year, 100)[1]
             if last and century >= 0:
                 year = last + (century - 1) * 100
             elif last:

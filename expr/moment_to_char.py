@@ -10,7 +10,8 @@ from expr.calendar_days import (
     day_of_year,
     weekday,
 )
-from expr.moment_calendar import days_of_interval, divide, iso_date, julian_day, week_of
+from expr.integers import split
+from expr.moment_calendar import days_of_interval, iso_date, julian_day, week_of
 from expr.moment_templates import Part, PartKind, parse_template
 
 MONTH_NAMES: Final = (
@@ -56,10 +57,10 @@ def moment_of_timestamp(local: int, offset: int = 0, zone: str = "") -> Moment:
 
 def moment_of_interval(months: int, days: int, microseconds: int) -> Moment:
     """The fields of a finite interval."""
-    year, month = divide(months, 12)
-    seconds, microsecond = divide(microseconds, MICROSECONDS_PER_SECOND)
-    minutes, second = divide(seconds, 60)
-    hour, minute = divide(minutes, 60)
+    year, month = split(months, 12)
+    seconds, microsecond = split(microseconds, MICROSECONDS_PER_SECOND)
+    minutes, second = split(seconds, 60)
+    hour, minute = split(minutes, 60)
     clock = (hour, minute, second, microsecond)
     return Moment(year, month, days, *clock, days_of_interval(months, days), None)
 
@@ -122,7 +123,7 @@ def _name(moment: Moment, part: Part, name: str) -> str:
     keyword = part.text
     match name.replace(".", ""):
         case "am" | "pm":
-            half = "pm" if divide(moment.hour, 24)[1] >= 12 else "am"
+            half = "pm" if split(moment.hour, 24)[1] >= 12 else "am"
             return _dotted(half, keyword)
         case "ad" | "bc":
             return _dotted("bc" if moment.year <= 0 else "ad", keyword)
@@ -173,7 +174,7 @@ def _clock(moment: Moment, part: Part, name: str) -> str | None:
     hour = moment.hour
     match name:
         case "hh" | "hh12":
-            value = divide(hour, 12)[1] or 12
+            value = split(hour, 12)[1] or 12
             return _padded(value, 2 if hour >= 0 else 3, part)
         case "hh24":
             return _number(hour, 2, part)
@@ -195,7 +196,7 @@ def _clock(moment: Moment, part: Part, name: str) -> str | None:
 
 
 def _fraction(moment: Moment, digits: int, part: Part) -> str:
-    text = f"{divide(moment.microsecond, 10 ** (6 - digits))[0]:0{digits}d}"
+    text = f"{split(moment.microsecond, 10 ** (6 - digits))[0]:0{digits}d}"
     return text + ordinal(text, part.ordinal)
 
 
@@ -225,7 +226,7 @@ def _calendar(moment: Moment, part: Part, name: str) -> str:
             assert day is not None
             return _padded(weekday(day) or 7, 1, part)
         case "q":
-            return _padded(divide(moment.month - 1, 3)[0] + 1, 1, part) if moment.month else ""
+            return _padded(split(moment.month - 1, 3)[0] + 1, 1, part) if moment.month else ""
         case "j":
             return _padded(julian_day(moment.year, moment.month, moment.day), 1, part)
         case _:
@@ -241,9 +242,9 @@ def _padded(value: int, width: int, part: Part) -> str:
 def _century(moment: Moment, part: Part) -> str:
     year = moment.year
     if moment.day_number is None:
-        century = divide(year, 100)[0]
+        century = split(year, 100)[0]
     else:
-        century = (year - 1) // 100 + 1 if year > 0 else divide(year, 100)[0] - 1
+        century = (year - 1) // 100 + 1 if year > 0 else split(year, 100)[0] - 1
     return _number(century, 2, part)
 
 
@@ -255,10 +256,10 @@ def _year(moment: Moment, part: Part, name: str) -> str:
     if moment.day_number is not None and year <= 0:
         year = 1 - year
     if name == "y,yyy":
-        thousands, rest = divide(year, 1000)
+        thousands, rest = split(year, 1000)
         text = f"{thousands},{rest:03d}"
         return text + ordinal(text, part.ordinal)
     digits = _YEAR_DIGITS[name]
-    value = year if digits == 4 else divide(year, 10**digits)[1]
+    value = year if digits == 4 else split(year, 10**digits)[1]
     width = digits + 1 if has_sign and digits > 1 else digits
     return _padded(value, width, part)

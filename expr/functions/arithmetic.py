@@ -13,6 +13,7 @@ from expr.errors import (
     raise_float_overflow,
     raise_float_underflow,
 )
+from expr.integers import wrap
 from expr.registry import FunctionKind, define
 
 OPERATOR: Final = FunctionKind.OPERATOR
@@ -71,16 +72,11 @@ _INTEGER_OPERATORS: Final[dict[str, IntegerFunction]] = {
 
 def _shift_left(value: int, count: int, bits: int) -> int:
     count %= bits if bits > 16 else 32
-    return _wrap(value << count, bits)
+    return wrap(value << count, bits)
 
 
 def _shift_right(value: int, count: int, bits: int) -> int:
     return value >> count % (bits if bits > 16 else 32)
-
-
-def _wrap(value: int, bits: int) -> int:
-    half = 1 << (bits - 1)
-    return ((value + half) & ((1 << bits) - 1)) - half
 
 
 def _define_integers() -> None:

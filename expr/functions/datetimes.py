@@ -26,6 +26,7 @@ from expr.functions.interval_arithmetic import (
     check_timestamp,
     subtract_timestamps,
 )
+from expr.integers import split, wrap
 from expr.intervals import checked, fits, format_interval, is_infinite
 from expr.registry import define
 from expr.scalar import EvaluationContext
@@ -48,8 +49,8 @@ def _interval_offset(interval: Interval) -> int:
             INVALID_PARAMETER_VALUE,
             f'interval time zone "{format_interval(interval)}" must {word}',
         )
-    seconds = abs(interval.microseconds) // MICROSECONDS_PER_SECOND * MICROSECONDS_PER_SECOND
-    return -seconds if interval.microseconds < 0 else seconds
+    seconds, _ = split(interval.microseconds, MICROSECONDS_PER_SECOND)
+    return wrap(seconds, 32) * MICROSECONDS_PER_SECOND
 
 
 def _to_zone(zone_name: str, moment: int) -> int:
@@ -186,20 +187,22 @@ def _make_interval(
     minutes: int = 0,
     seconds: float = 0.0,
 ) -> Interval:
+    # The products have to fit before the rest is added.
+    products = checked(years * 12, weeks * 7, 0)
+    time = hours * MICROSECONDS_PER_HOUR + minutes * MICROSECONDS_PER_MINUTE
+    whole = checked(products.months + months, products.days + days, time)
     if math.isfinite(seconds) and math.isinf(seconds * MICROSECONDS_PER_SECOND):
         raise_float_overflow()
     if not abs(seconds) < 2**63:  # NaN included
         raise SqlError(DATETIME_FIELD_OVERFLOW, "interval out of range")
-    time = hours * MICROSECONDS_PER_HOUR + minutes * MICROSECONDS_PER_MINUTE
     time += round(seconds * MICROSECONDS_PER_SECOND)
-    return checked(years * 12 + months, weeks * 7 + days, time)
+    return checked(whole.months, whole.days, time)
 
 
 def _carry(high: int, low: int, unit: int) -> tuple[int, int]:
     """Move whole units from low to high, both then of one sign."""
-    whole = int(low / unit) if abs(low) < 2**52 else (low // unit if low >= 0 else -(-low // unit))
+    whole, low = split(low, unit)
     high += whole
-    low -= whole * unit
     if high > 0 and low < 0:
         return high - 1, low + unit
     if high < 0 and low > 0:
@@ -244,8 +247,8 @@ def justify_interval(value: Interval) -> Interval:
 
 
 def _carry_plain(high: int, low: int, unit: int) -> tuple[int, int]:
-    whole = low // unit if low >= 0 else -(-low // unit)
-    return high + whole, low - whole * unit
+    whole, low = split(low, unit)
+    return high + whole, low
 
 
 def _justified(months: int, days: int, microseconds: int) -> Interval:

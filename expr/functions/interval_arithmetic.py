@@ -17,6 +17,7 @@ from expr.calendar_days import (
 )
 from expr.errors import division_by_zero
 from expr.functions.casts import date_to_timestamp, is_finite_time
+from expr.integers import wrap
 from expr.intervals import INFINITE, NEGATIVE_INFINITE, checked, fits, is_infinite
 from expr.registry import FunctionKind, define
 from expr.scalar import EvaluationContext
@@ -230,7 +231,7 @@ def _add_time(value: int, interval: Interval, sign: int = 1) -> int:
             DATETIME_FIELD_OVERFLOW, f"cannot {word} infinite interval {preposition} time"
         )
     total = value + sign * interval.microseconds
-    return ((total + 2**63) % 2**64 - 2**63) % MICROSECONDS_PER_DAY  # PostgreSQL's int64 wraps
+    return wrap(total, 64) % MICROSECONDS_PER_DAY
 
 
 def _date_and_time(day: int, time: int) -> int:

@@ -28,6 +28,11 @@ CALLS = {
         ("17301009 years 1759884385 days", "IYYY IDDD IW WW W DDD J"),
         ("-465082 mons", "IYYY IDDD IW WW W DDD J Q"),
     ],
+    # Each product has to fit before the rest is added.
+    "make_interval(int4,int4,int4,int4)": [("210613185", "-1491150999", "0", "569406713")],
+    "make_interval(int4,int4,int4)": [("0", "0", "306783378"), ("0", "0", "306783379")],
+    # The offset is an int4 of seconds and wraps around.
+    "timezone(interval,timestamp)": [("5957746231.957169 secs", "4647-07-26 05:29:13.323513")],
     # Places for digits skip bytes, all else skips characters.
     "to_number(text,text)": [
         ("\u00a00", "99"),
