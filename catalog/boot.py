@@ -226,8 +226,8 @@ def _update_builtins(builder: CatalogBuilder, catalog_shard: ShardId) -> None:
             builder.remove(entry.record)
     for item in items:
         builder.put(_builtin_record(item, schema_ids))
-        if item.constant is not None:
-            builder.set_constant(item.id, item.constant)
+        if item.constant is not None or item.is_introspection:
+            builder.set_builtin(item)
     builder.put(StoredCollection(RAW_CATALOG_ID, catalog_shard, MIN_TIMESTAMP))
 
 

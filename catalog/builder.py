@@ -33,8 +33,6 @@ from catalog.objects import (
     object_key,
 )
 from catalog.state import Catalog, ItemEntry, SchemaKey
-from core.ids import GlobalId
-from expr.relation import Constant
 from sql.catalog_view import CatalogItem, QualifiedName
 
 
@@ -83,11 +81,11 @@ class CatalogBuilder:
         self.put(IdAllocator(name, number + 1))
         return number
 
-    def set_constant(self, id: GlobalId, constant: Constant | None) -> None:
-        """Attach the rows of a built-in relation, which are not stored."""
-        entry = self.catalog.items[id]
-        item = replace(entry.item, constant=constant)
-        items = self.catalog.items.set(id, replace(entry, item=item))
+    def set_builtin(self, builtin: CatalogItem) -> None:
+        """Attach what is not stored of a built-in relation: its rows, or where they come from."""
+        entry = self.catalog.items[builtin.id]
+        item = _with_builtin(entry.item, builtin)
+        items = self.catalog.items.set(builtin.id, replace(entry, item=item))
         self.catalog = replace(self.catalog, items=items)
 
     def definition_changed(self) -> None:
@@ -290,9 +288,13 @@ class CatalogBuilder:
         """Recompute what planners see of an item when its schema, database, owner or cluster got
         another name."""
         entry = self.catalog.items[record.id]
-        item = replace(self._view(record), constant=entry.item.constant)
+        item = _with_builtin(self._view(record), entry.item)
         items = self.catalog.items.set(record.id, ItemEntry(record, item, self.revision))
         self.catalog = replace(self.catalog, items=items)
+
+
+def _with_builtin(item: CatalogItem, builtin: CatalogItem) -> CatalogItem:
+    return replace(item, constant=builtin.constant, is_introspection=builtin.is_introspection)
 
 
 def _schema_key(record: ItemRecord) -> SchemaKey:

@@ -67,6 +67,11 @@ def collection_sources(
     ids: Iterable[GlobalId],
     indexes: Iterable[tuple[GlobalId, GlobalId]] = (),
 ) -> tuple[CollectionSource, ...]:
-    """Where to read each of `ids`, of which some are read from indexes: (collection, index)."""
+    """Where to read each of `ids`, of which some are read from indexes: (collection, index). What
+    an introspection relation has is put into the query itself."""
     index_of = dict(indexes)
-    return tuple(collection_source(catalog, id, index_of.get(id)) for id in sorted(ids))
+    return tuple(
+        collection_source(catalog, id, index_of.get(id))
+        for id in sorted(ids)
+        if not catalog.items[id].item.is_introspection
+    )

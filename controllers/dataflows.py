@@ -18,6 +18,7 @@ oldest readable time, should the inputs have lost what lies before.
 import asyncio
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator
+from time import monotonic
 from typing import Final
 
 import msgspec
@@ -52,9 +53,11 @@ _log: Final = structlog.get_logger("headwater.dataflows")
 class ReplicaDataflow:
     """A dataflow on one replica: when it started there, and how far it is."""
 
-    __slots__ = ("as_of", "failures", "frontier", "hold", "retry")
+    __slots__ = ("as_of", "failures", "frontier", "hold", "hydration_s", "retry", "started_s")
 
     def __init__(self, id: GlobalId) -> None:
+        self.started_s = 0.0
+        self.hydration_s: float | None = None
         self.as_of = MIN_TIMESTAMP
         self.frontier = DataflowFrontier(id, MIN_TIMESTAMP)
         self.hold: ReadHold | None = None
@@ -245,7 +248,8 @@ class ClusterDataflows:
                 self._failed(dataflow, replica, found, frontier)
                 continue
             found.frontier = frontier
-            if frontier.is_hydrated:
+            if frontier.is_hydrated and found.hydration_s is None:
+                found.hydration_s = monotonic() - found.started_s
                 found.release()
                 found.failures = 0
             if frontier.durable_upper > dataflow.durable_upper:
@@ -264,6 +268,7 @@ class ClusterDataflows:
         if found.failures > 1:
             dataflow.set_hold(None)
             found.release()
+        found.started_s, found.hydration_s = monotonic(), None
         found.as_of = self._as_of(dataflow, found.failures)
         found.release()
         found.hold = self._collections.holds.acquire(found.as_of)
@@ -305,6 +310,7 @@ class ClusterDataflows:
         if found.failures <= MAX_LOGGED_FAILURES:
             _log.error("dataflow_failed", id=id, replica=replica, error=frontier.error)
         found.frontier = DataflowFrontier(id, MIN_TIMESTAMP)
+        found.hydration_s = None
         if found.retry is not None:
             return
         delay_s = min(MAX_RETRY_S, FIRST_RETRY_S * 2 ** (found.failures - 1))

@@ -14,7 +14,7 @@ import asyncio
 import dataclasses
 import itertools
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from typing import Final
 
 import msgspec
@@ -34,6 +34,7 @@ from compute.protocol import Command
 from controllers.compute_client import PeekChunk, SubscribeProgress, SubscribeRequest
 from controllers.compute_requests import replica_lost
 from controllers.delivered import Delivered, Place
+from core.clock import system_clock
 from core.errors import INTERNAL_ERROR, UNDEFINED_TABLE, SqlError
 from core.ids import GlobalId, Timestamp, next_timestamp
 
@@ -63,6 +64,8 @@ class Subscription:
     """One subscription. Is the `SubscribeStream`."""
 
     def __init__(self, request: SubscribeRequest, cluster: "ClusterSubscriptions") -> None:
+        self.id = next(_ids)
+        self.created_at = Timestamp(system_clock())
         self.request = request
         self.attempts = 0  # since the stream last got on
         self.error: SqlError | None = None
@@ -198,6 +201,9 @@ class ClusterSubscriptions:
         self._subscriptions: dict[Subscription, None] = {}
         self._runs: dict[GlobalId, _Run] = {}
         self._connected: dict[str, None] = {}
+
+    def __iter__(self) -> Iterator[Subscription]:
+        return iter(self._subscriptions)
 
     def __len__(self) -> int:
         return len(self._subscriptions)

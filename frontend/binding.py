@@ -1,14 +1,15 @@
 """Filling in what plans leave open, right before they run.
 
 What a replica keeps compiled gets values beside it (`bind_parameters`); what is run once, or by the
-session itself, gets literals in their places (`bind_query`).
+session itself, gets literals in their places (`bind_query`). Introspection relations become
+constants.
 """
 
 from typing import NamedTuple
 
 from core.errors import SqlError
 from core.ids import Timestamp
-from expr.relation import Finishing, Relation
+from expr.relation import Finishing, Relation, replace_get
 from expr.relation import substitute as substitute_relation
 from expr.scalar import EvaluationContext, Literal, Scalar
 from expr.scalar import substitute as substitute_scalar
@@ -35,10 +36,11 @@ def bind_query(
     as_of: Timestamp | None,
 ) -> Bound:
     """The query without parameters and session calls. Raises SqlError."""
+    found = _introspected(session, cached, query.relation)
     if cached.holes is None or cached.holes.is_closed:
-        return Bound(query.relation, query.finishing)
+        return Bound(found, query.finishing)
     calls = session.calls(as_of)
-    relation = substitute_relation(query.relation, parameters, calls)
+    relation = substitute_relation(found, parameters, calls)
     context = cached.scope.session.context
     return Bound(relation, _finishing(query, parameters, calls, context))
 
@@ -53,7 +55,7 @@ def bind_parameters(
     """The query with the values of its parameters and session calls. Raises SqlError."""
     holes = cached.holes
     if holes is None or holes.is_closed:
-        return Bound(query.relation, query.finishing)
+        return Bound(_introspected(session, cached, query.relation), query.finishing)
     calls = session.calls(as_of)
     values = list(parameters[: holes.parameter_count])
     for call in holes.calls:
@@ -61,7 +63,15 @@ def bind_parameters(
         assert isinstance(value, Literal)
         values.append(value)
     finishing = _finishing(query, parameters, calls, cached.scope.session.context)
-    return Bound(holes.relation, finishing, tuple(values))
+    relation = _introspected(session, cached, holes.relation)
+    return Bound(relation, finishing, tuple(values))
+
+
+def _introspected(session: Session, cached: CachedPlan, relation: Relation) -> Relation:
+    """The relation with the rows that introspection relations have now."""
+    for id in cached.introspected:
+        relation = replace_get(relation, id, session.clients.introspection.contents(id))
+    return relation
 
 
 def _finishing(

@@ -105,7 +105,8 @@ class PlanScope:
 class CachedPlan:
     """A plan with what is derived from it once.
 
-    `holes` are what its query leaves open. `types` are those of the query's rows, `sources` where
+    `holes` are what its query leaves open, `introspected` the introspection relations that it
+    reads. `types` are those of the query's rows, `sources` where
     the collections are that it reads, `cluster` the id of the session's cluster (None: there is
     none of that name). `reads` are the stored collections that decide what the query gives, those
     below views and materialized views included, `user_reads` those that are not the system's: a
@@ -118,6 +119,7 @@ class CachedPlan:
     scope: PlanScope
     query: Query | None
     holes: Holes | None = None
+    introspected: tuple[GlobalId, ...] = ()
     sources: tuple[CollectionSource, ...] = ()
     cluster: str | None = None
     reads: frozenset[GlobalId] = frozenset()
@@ -269,6 +271,7 @@ def derive(
         scope,
         query,
         find_holes(query, len(planned.parameter_types)),
+        tuple(id for id in query.depends_on if catalog.items[id].item.is_introspection),
         query_sources(catalog, query),
         None if cluster is None else cluster.id,
         reads,

@@ -24,6 +24,7 @@ from catalog.state import Catalog
 from compute.protocol import InstanceConfig
 from controllers.clients import ControllerClients
 from controllers.compute_controller import ComputeClusters
+from controllers.introspection import Introspection
 from controllers.orchestrator import ProcessOrchestrator
 from controllers.read_holds import ReadHolds
 from controllers.shard_pool import ShardPool
@@ -239,7 +240,8 @@ async def _start_owners(
     await implications.start(environment.catalog)
     watchdog = Watchdog()
     stack.callback(watchdog.close)
-    clients = ControllerClients(clusters, collections, ShardPool())
+    introspection = Introspection(clusters, collections, lambda: published.catalog, system_clock)
+    clients = ControllerClients(clusters, collections, ShardPool(), introspection)
     coordinator = Coordinator(published, committer, environment.oracle, clients, watchdog)
     client = CoordinatorClient(coordinator, committer, published)
     stack.push_async_callback(supervisor.stop_all)

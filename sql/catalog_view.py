@@ -38,7 +38,9 @@ class CatalogItem:
     `constant` holds the rows of a system relation whose contents a build fixes: planning puts it
     in place of a `Get`; filters and projections over it are best folded at once. `cluster` names
     the cluster that maintains the item (materialized views, indexes, sources), `index_on` what an
-    index is on and `index_key` its key there: positions of columns from 1, or SQL texts."""
+    index is on and `index_key` its key there: positions of columns from 1, or SQL texts. The rows
+    of an introspection relation (`is_introspection`) are put in place of a `Get` when a query
+    starts."""
 
     id: GlobalId
     oid: int
@@ -53,6 +55,7 @@ class CatalogItem:
     cluster: str | None = None
     index_on: GlobalId | None = None
     index_key: tuple[int | str, ...] = ()
+    is_introspection: bool = False
 
     @property
     def is_system(self) -> bool:

@@ -1,9 +1,10 @@
 """What a builtin relation is, and the short notation its columns are declared in.
 
-A builtin relation is either a *view*, a query over the raw catalog collection and other builtin
-relations, or a *constant*, rows that a build of Headwater fixes (types, functions, settings of a
-PostgreSQL server that have no counterpart here). Neither is ever written: DDL changes the raw
-catalog and every system relation follows, at the same timestamp.
+A builtin relation is a *view*, a query over the raw catalog collection and other builtin
+relations; or a *constant*, rows that a build of Headwater fixes (types, functions, settings of a
+PostgreSQL server that have no counterpart here); or an *introspection relation*, what the process
+knows at the moment of the query about itself and its replicas. None is ever written: DDL changes
+the raw catalog and every view follows, at the same timestamp.
 
 Columns are declared, not inferred, so that the catalog knows every system relation's schema at
 boot without planning one query. Each definition carries a *number*, never given to another
@@ -84,6 +85,11 @@ class BuiltinConstant(BuiltinRelation):
         return Constant(tuple((codec.encode(row), 1) for row in self.rows()), types)
 
 
+@dataclass(frozen=True)
+class BuiltinIntrospection(BuiltinRelation):
+    """A relation whose rows are put into each query of it when it starts."""
+
+
 RAW_CATALOG: Final = CatalogItem(
     id=GlobalId("s1"),
     oid=FIRST_BUILTIN_OID + 10,
@@ -154,6 +160,13 @@ def empty(
     return constant(number, schema, item, columns, tuple, oid=oid)
 
 
+def introspection(
+    number: int, schema: SchemaName, item: str, columns: str, *, comment: str = ""
+) -> BuiltinIntrospection:
+    """Define an introspection relation; `columns` is in the notation of `parse_columns`."""
+    return BuiltinIntrospection(number, schema, item, parse_columns(columns), comment, None)
+
+
 def parse_columns(declaration: str) -> RelationDesc:
     """A schema from comma-separated parts `name type`, `!` after the type for NOT NULL.
 
@@ -172,7 +185,7 @@ def _parse_column(name: str, type_name: str) -> Column:
     return Column(name, SqlType(TYPES_BY_NAME[pg_name].oid), nullable=bare == type_name)
 
 
-def builtin_item(relation: BuiltinView | BuiltinConstant) -> CatalogItem:
+def builtin_item(relation: BuiltinView | BuiltinConstant | BuiltinIntrospection) -> CatalogItem:
     """The catalog item of a builtin relation."""
     view_sql = relation.create_sql if isinstance(relation, BuiltinView) else None
     return CatalogItem(
@@ -184,4 +197,5 @@ def builtin_item(relation: BuiltinView | BuiltinConstant) -> CatalogItem:
         create_sql=view_sql or "",
         owner=SYSTEM_ROLE,
         constant=relation.constant if isinstance(relation, BuiltinConstant) else None,
+        is_introspection=isinstance(relation, BuiltinIntrospection),
     )

@@ -345,21 +345,6 @@ MATERIALIZE_VIEWS: Final = (
         comment="When objects were created and dropped.",
     ),
     view(
-        322,
-        MZ_INTERNAL,
-        "mz_hydration_statuses",
-        """
-        object_id text! = i.id
-        replica_id text = r.id
-        hydrated bool! = true
-        """,
-        """
-        FROM mz_internal.mz_items i, mz_catalog.mz_cluster_replicas r
-        WHERE i.type = 'index' OR i.type = 'materialized-view'
-        """,
-        comment="Whether a replica has computed an object's contents.",
-    ),
-    view(
         323,
         MZ_INTERNAL,
         "mz_show_schemas",

@@ -13,6 +13,7 @@ from catalog.builtin.definitions import (
 )
 from catalog.builtin.empty_relations import EMPTY_INFORMATION_SCHEMA, EMPTY_PG_CATALOG
 from catalog.builtin.information_schema import INFORMATION_SCHEMA_VIEWS
+from catalog.builtin.introspection import INTROSPECTION_RELATIONS
 from catalog.builtin.materialize_views import MATERIALIZE_VIEWS
 from catalog.builtin.postgres_views import POSTGRES_VIEWS
 from catalog.builtin.raw_views import RAW_VIEWS
@@ -22,7 +23,7 @@ from sql.catalog_view import CatalogItem
 
 
 def _comment_rows() -> list[Row]:
-    relations = (*BUILTIN_VIEWS, *BUILTIN_CONSTANTS)
+    relations = (*BUILTIN_VIEWS, *BUILTIN_CONSTANTS, *INTROSPECTION_RELATIONS)
     return [(relation.oid, relation.comment) for relation in relations if relation.comment]
 
 
@@ -51,4 +52,5 @@ BUILTIN_CONSTANTS: Final[tuple[BuiltinConstant, ...]] = (
 def builtin_items() -> tuple[CatalogItem, ...]:
     """The catalog items of the raw catalog collection and of every builtin relation."""
     constants = tuple(map(builtin_item, BUILTIN_CONSTANTS))
-    return (RAW_CATALOG, *constants, *map(builtin_item, BUILTIN_VIEWS))
+    live = map(builtin_item, INTROSPECTION_RELATIONS)
+    return (RAW_CATALOG, *constants, *live, *map(builtin_item, BUILTIN_VIEWS))

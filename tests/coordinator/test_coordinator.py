@@ -71,7 +71,7 @@ async def running() -> AsyncIterator[tuple[CoordinatorClient, Coordinator, Memor
         fence = process.location.fence or Fence("test", 1)
         oracle = MemoryOracle(environment.timeline, environment.fences, fence, system_clock)
         collections = StorageCollections(ReadHolds(), lambda: process.writer.upper, lambda: 0)
-        clients = ControllerClients(None, collections, ShardPool())  # type: ignore[arg-type]
+        clients = ControllerClients(*(None, collections, ShardPool(), None))  # type: ignore
         watchdog = Watchdog()
         coordinator = Coordinator(process.published, process.committer, oracle, clients, watchdog)
         task = asyncio.create_task(coordinator.run(), name="coordinator")
