@@ -54,10 +54,15 @@ class ComputeEnvironment:
     """Commits rows and asks the replicas for them."""
 
     def __init__(
-        self, writer: TxnsWriter, clusters: ComputeClusters, orchestrator: ProcessOrchestrator
+        self,
+        writer: TxnsWriter,
+        clusters: ComputeClusters,
+        collections: StorageCollections,
+        orchestrator: ProcessOrchestrator,
     ) -> None:
         self.writer = writer
         self.clusters = clusters
+        self.collections = collections
         self._orchestrator = orchestrator
         self._table_count = 0
 
@@ -131,7 +136,7 @@ async def compute_environment(url: str, data_dir: Path) -> AsyncIterator[Compute
         await writer.commit([])
         await clusters.ensure_cluster(ClusterSpec(CLUSTER, "quickstart", (REPLICA,)))
         await clusters.wait_ready(20)
-        yield ComputeEnvironment(writer, clusters, orchestrator)
+        yield ComputeEnvironment(writer, clusters, collections, orchestrator)
     finally:
         await clusters.close()
         await pool.close()

@@ -8,7 +8,7 @@ from compute.dataflow_messages import (
     DataflowDescription,
     IndexExport,
 )
-from compute.protocol import OutputFormat
+from compute.output_format import OutputFormat
 from controllers.compute_client import PeekRequest
 from core.ids import GlobalId, ShardId, Timestamp
 from core.sql_types import SqlType
