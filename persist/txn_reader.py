@@ -25,6 +25,7 @@ from persist.snapshot import check_since, read_state, read_through
 from persist.txns_state import (
     CommitListener,
     CommitRecord,
+    PendingWrite,
     TxnsEntry,
     TxnsPush,
     TxnsState,
@@ -64,6 +65,10 @@ class TxnsReader:
 
     def is_registered(self, shard: ShardId) -> bool:
         return shard in self._state.registered
+
+    def pending(self, shard: ShardId) -> tuple[PendingWrite, ...]:
+        """Writes to `shard` not yet tidied, in order; they may be applied already."""
+        return self._state.pending(shard)
 
     @classmethod
     async def open(
