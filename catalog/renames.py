@@ -80,7 +80,8 @@ def rename_column(transaction: Transaction, operation: RenameColumn) -> Operatio
         )
     desc = _with_renamed(record.desc, names.index(operation.column), operation.new_name)
     is_temporary = record.temporary_connection is not None
-    create_sql = create_table_sql(entry.item.name, desc, record.defaults, temporary=is_temporary)
+    defaults = record.defaults or (None,) * len(desc.columns)
+    create_sql = create_table_sql(entry.item.name, desc, defaults, temporary=is_temporary)
     transaction.builder.put(replace(record, desc=desc, create_sql=create_sql))
     for index in dependents:
         position = names.index(operation.column) + 1

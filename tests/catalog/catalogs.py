@@ -6,7 +6,14 @@ from functools import lru_cache
 from typing import Final
 
 from catalog.boot import BootParameters, open_catalog
-from catalog.operations import CreateTable, CreateView, Operation, TransactionContext
+from catalog.operations import (
+    CreateIndex,
+    CreateMaterializedView,
+    CreateTable,
+    CreateView,
+    Operation,
+    TransactionContext,
+)
 from catalog.state import Catalog
 from catalog.transact import AppliedTransaction, apply_operations
 from core.ids import MIN_TIMESTAMP, GlobalId, ShardId, Timestamp, new_shard_id
@@ -14,6 +21,8 @@ from core.sql_types import INT4, TEXT, Column, RelationDesc
 from persist.memory import MemoryBlob
 from persist.txns_state import TxnWrite
 from sql.catalog_view import CatalogItem, QualifiedName
+from sql.identifiers import quote_name
+from sql.maintained_text import MaintainedDefinition
 
 CATALOG_SHARD: Final = ShardId("s00000000-0000-0000-0000-000000000001")
 CONTEXT: Final = TransactionContext("materialize", Timestamp(1_000), Timestamp(999))
@@ -98,3 +107,47 @@ def item(catalog: Catalog, *parts: str, connection: int | None = None) -> Catalo
 
 def item_id(catalog: Catalog, *parts: str) -> GlobalId:
     return item(catalog, *parts).id
+
+
+def materialized_view(
+    name: str, used: CatalogItem, cluster: str = "quickstart", **options: object
+) -> CreateMaterializedView:
+    """CREATE MATERIALIZED VIEW materialize.public.name AS SELECT * FROM used."""
+    made = QualifiedName("materialize", "public", name)
+    definition = MaintainedDefinition(
+        ("materialize", "public", name), cluster, (), (f"SELECT * FROM {_full(used)}",)
+    )
+    values: dict[str, object] = {
+        "name": made,
+        "desc": DESC,
+        "create_sql": definition.sql(),
+        "depends_on": frozenset({used.id}),
+        "owner": "materialize",
+        "cluster": cluster,
+        "shard": new_shard_id(),
+    }
+    return CreateMaterializedView(**(values | options))  # type: ignore[arg-type]
+
+
+def index(
+    name: str, used: CatalogItem, cluster: str = "quickstart", **options: object
+) -> CreateIndex:
+    """CREATE INDEX name ON used (a, lower(b))."""
+    parts = tuple(p for p in (used.name.database, used.name.schema) if p is not None)
+    definition = MaintainedDefinition(
+        (*parts, name), cluster, (), ("a", "lower(b)"), on=(*parts, used.name.item)
+    )
+    values: dict[str, object] = {
+        "name": name,
+        "on": used.id,
+        "key": (1, "lower(b)"),
+        "desc": RelationDesc((Column("a", INT4), Column("lower", TEXT))),
+        "create_sql": definition.sql(),
+        "owner": "materialize",
+        "cluster": cluster,
+    }
+    return CreateIndex(**(values | options))  # type: ignore[arg-type]
+
+
+def _full(used: CatalogItem) -> str:
+    return quote_name(used.name.database, used.name.schema, used.name.item)

@@ -10,15 +10,21 @@ from catalog.consistency import find_inconsistencies
 from catalog.durable import DurableRow, from_row, to_row
 from catalog.objects import AuditEvent
 from catalog.operations import (
+    AlterCluster,
     CatalogChangedError,
+    CreateCluster,
     CreateDatabase,
     CreateSchema,
+    DropClusters,
     DropDatabases,
     DropItems,
+    DropReplicas,
     DropSchemas,
     DropTemporaryItems,
     ForgetFinalizedShards,
     Operation,
+    RenameCluster,
+    RenameColumn,
     RenameDatabase,
     RenameItem,
     RenameSchema,
@@ -28,7 +34,15 @@ from catalog.state import Catalog
 from catalog.transact import apply_operations
 from core.errors import SqlError
 from sql.catalog_view import CatalogItem, SchemaName
-from tests.catalog.catalogs import CONTEXT, new_catalog, table, view
+from sql.maintained_text import definition_of
+from tests.catalog.catalogs import (
+    CONTEXT,
+    index,
+    materialized_view,
+    new_catalog,
+    table,
+    view,
+)
 
 NAMES = st.sampled_from(["a", "b", "c", "Quoted", "select"])
 CONNECTIONS = frozenset({1, 2})
@@ -49,6 +63,7 @@ def operations(draw: st.DrawFn, catalog: Catalog) -> Operation:
     items = _user_items(catalog)
     schemas = _user_schemas(catalog)
     databases = [database.name for database in catalog.databases.values()]
+    clusters = [cluster.name for cluster in catalog.clusters.values()]
     name = draw(NAMES)
     choices: list[Callable[[], Operation]] = [
         lambda: CreateDatabase(name, "materialize", draw(st.booleans())),
@@ -56,6 +71,11 @@ def operations(draw: st.DrawFn, catalog: Catalog) -> Operation:
         lambda: SetSystemParameter(name, draw(st.none() | NAMES)),
         lambda: ForgetFinalizedShards(tuple(catalog.unfinalized)[:2]),
         lambda: table(name, temporary_connection=draw(st.sampled_from([1, 2]))),
+        lambda: CreateCluster(name, "materialize", replication_factor=draw(st.integers(0, 2))),
+        lambda: RenameCluster(draw(st.sampled_from(clusters)), name),
+        lambda: DropClusters((draw(st.sampled_from(clusters)),), draw(st.booleans())),
+        lambda: AlterCluster(draw(st.sampled_from(clusters)), draw(st.booleans())),
+        lambda: DropReplicas(((draw(st.sampled_from(clusters)), "r1"),), draw(st.booleans())),
     ]
     if databases:
         database = draw(st.sampled_from(databases))
@@ -79,6 +99,11 @@ def operations(draw: st.DrawFn, catalog: Catalog) -> Operation:
             lambda: view(name, chosen, or_replace=replaces, temporary_connection=connection)
         ] * 4
         choices += [
+            lambda: materialized_view(name, chosen, draw(st.sampled_from(clusters))),
+            lambda: index(name, chosen, draw(st.sampled_from(clusters)), is_name_made=replaces),
+        ] * 2
+        choices += [
+            lambda: RenameColumn(chosen.id, draw(st.sampled_from(["a", "b"])), name),
             lambda: RenameItem(chosen.id, name),
             lambda: DropItems((chosen.id,), draw(st.booleans())),
         ]
@@ -101,6 +126,11 @@ def test_memory_is_what_the_rows_say(data: st.DataObject) -> None:
         assert set(rows.values()) <= {0, 1}
         catalog = applied.catalog
     assert find_inconsistencies(catalog, CONNECTIONS) == ()
+    for chosen in _user_items(catalog):
+        if chosen.cluster is not None:
+            definition = definition_of(chosen.create_sql)
+            full = (chosen.name.database, chosen.name.schema, chosen.name.item)
+            assert (definition.name, definition.cluster) == (full, chosen.cluster)
     stored = [from_row(row) for row, count in rows.items() if count]
     reopened = CatalogBuilder(Catalog())
     reopened.load_all(stored)
