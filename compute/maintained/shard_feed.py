@@ -119,7 +119,7 @@ class ShardFeed:
         self.types = types
         self.feeds = feeds
         self._decode: Decode = codec_for(tuple(t.base for t in types)).decode
-        self._position = MIN_TIMESTAMP
+        self._position: Timestamp | None = None  # unknown as long as nobody follows
         self._held: list[Change] = []
         self._sink: Sink | None = None
         self._cursors: set[ShardCursor] = set()
@@ -128,23 +128,19 @@ class ShardFeed:
 
     @property
     def upper(self) -> Timestamp:
-        sink = self._sink
-        if sink is not None:
-            upper = self._held[0].ts if self._held else sink.upper
-            self._position = max(self._position, upper)
-        return self._position
+        position = self._position or MIN_TIMESTAMP
+        if self._sink is not None:
+            produced = self._held[0].ts if self._held else self._sink.upper
+            position = self._position = max(position, produced)
+        return position
 
     async def follow(self, as_of: Timestamp, on_change: Callable[[], None]) -> "ShardCursor":
-        if self._task is None:
-            self.shard = self.feeds.enter(self)
-            self.shard.add_listener(self.wake)
-            self._task = asyncio.create_task(self._run(), name=f"follow {self.shard.id}")
+        position = self._position
+        if position is None:
+            position = (await self.shard.fetch()).upper
         cursor = ShardCursor(self, as_of, on_change)
-        self._cursors.add(cursor)
+        position = self._add(cursor, position)
         try:
-            if self._position == MIN_TIMESTAMP:
-                await self._begin()
-            position = self._position
             if as_of + 1 < position:
                 cursor.put_first(await self._history(as_of, Timestamp(position - 1)))
         except BaseException:
@@ -173,17 +169,18 @@ class ShardFeed:
     # What the sink calls.
 
     def produced(self, ts: Timestamp, updates: Updates, errors: ErrorUpdates) -> None:
-        if ts >= self._position and (updates or errors):
+        if ts >= (self._position or MIN_TIMESTAMP) and (updates or errors):
             self._held.append(Change(ts, updates, errors))
 
     def produced_before(self, upper: Timestamp) -> None:
+        position = self._position or MIN_TIMESTAMP
         held, self._held = self._held, []
         for change in held:
             if change.ts >= upper:
                 self._held.append(change)
-            elif change.ts >= self._position:
+            elif change.ts >= position:
                 self._offer(change)
-        self._position = max(self._position, upper)
+        self._position = max(position, upper)
 
     def ended(self) -> None:
         """The sink is closed, or its output cannot be taken for the contents any more."""
@@ -196,20 +193,25 @@ class ShardFeed:
             self._detach()
             self._task.cancel()
             self._task = None
+            self._position = None
             self.shard.remove_listener(self.wake)
             self.feeds.forget(self)
 
-    async def _begin(self) -> None:
-        """Find out where the shard is."""
-        state = await self.shard.fetch()
-        if self._position == MIN_TIMESTAMP:
-            self._position = state.upper
-        self._attach()
+    def _add(self, cursor: "ShardCursor", position: Timestamp) -> Timestamp:
+        """Give `cursor` every change from now on: those from the time returned, which is `position`
+        unless others follow already."""
+        self._cursors.add(cursor)
+        if self._position is None:
+            self._position = position
+            self.shard = self.feeds.enter(self)
+            self.shard.add_listener(self.wake)
+            self._task = asyncio.create_task(self._run(), name=f"follow {self.shard.id}")
+        return self._position
 
     def _attach(self) -> None:
         """Take the output of a sink here from now on, if it reaches back to where this is."""
         sink = self.feeds.sink(self.shard.id)
-        if sink is None or self._sink is not None or self._position < sink.outstanding.upper:
+        if sink is None or self._sink is not None or self.upper < sink.outstanding.upper:
             return
         self._sink = sink
         sink.consumers.append(self)
@@ -252,14 +254,14 @@ class ShardFeed:
 
     async def _take_durable(self) -> None:
         state = await self.shard.fetch()
-        position = self._position
-        if self._sink is not None or state.upper <= position:
+        position = self.upper
+        if state.upper <= position:
             return
-        if position != MIN_TIMESTAMP:
-            through = Timestamp(state.upper - 1)
-            for change in await self._read(state, Timestamp(position - 1), through):
-                self._offer(change)
-        self._position = max(self._position, state.upper)
+        wanted = min((cursor.as_of for cursor in self._cursors), default=MIN_TIMESTAMP)
+        after = Timestamp(max(position - 1, wanted))
+        for change in await self._read(state, after, Timestamp(state.upper - 1)):
+            self._offer(change)
+        self._position = max(self.upper, state.upper)
         self.feeds.progress.moved()
 
     async def _history(self, after: Timestamp, through: Timestamp) -> list[Change]:
@@ -298,7 +300,7 @@ class ShardCursor:
 
     def __init__(self, feed: ShardFeed, as_of: Timestamp, on_change: Callable[[], None]) -> None:
         self._feed = feed
-        self._as_of = as_of
+        self.as_of = as_of
         self._on_change = on_change
         self._waiting: deque[Change] = deque()
         self._waiting_count = 0
@@ -316,7 +318,7 @@ class ShardCursor:
 
     def offer(self, change: Change) -> None:
         """One more change."""
-        if change.ts <= self._as_of:
+        if change.ts <= self.as_of:
             return
         self._waiting.append(change)
         self._waiting_count += change.update_count

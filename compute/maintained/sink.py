@@ -15,7 +15,7 @@ Memory is bounded by backpressure: `room` holds the dataflow up while too much w
 import asyncio
 import contextlib
 import uuid
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable
 from enum import Enum, auto
 from time import perf_counter
 from typing import Final, NamedTuple, Protocol
@@ -41,6 +41,8 @@ SMALL_APPEND: Final = 500  # updates that are encoded at once
 RETRY_S: Final = 0.5
 ROW_BYTES: Final = 150  # about what an update kept here occupies
 WRITER_NAME: Final = "sink"
+
+Work = Callable[[], Awaitable[None]]
 
 _log: Final = structlog.get_logger(__name__)
 
@@ -237,7 +239,7 @@ class Sink:
         if self.outstanding.count <= SMALL_APPEND:
             await self._encode(through)
         else:
-            self._start(self._encode(through), "encode")
+            self._start(lambda: self._encode(through), "encode")
 
     def appended(self) -> None:
         """`append` is in the shard."""
@@ -271,7 +273,7 @@ class Sink:
     def open(self) -> None:
         """Find out where the shard is, in a task, after which the owner is told."""
         self.phase = Phase.OPENING
-        self._start(self._open(), "open")
+        self._start(self._open, "open")
 
     async def _open(self) -> None:
         """Account for everything that the shard holds."""
@@ -336,12 +338,12 @@ class Sink:
         if unused:
             await self._blob.delete(unused)
 
-    def _start(self, work: Coroutine[None, None, None], verb: str) -> None:
+    def _start(self, work: Work, verb: str) -> None:
         self._task = asyncio.create_task(self._run(work), name=f"{verb} {self.shard.id}")
 
-    async def _run(self, work: Coroutine[None, None, None]) -> None:
+    async def _run(self, work: Work) -> None:
         try:
-            await work
+            await work()
         except RefusedError:
             self.gone()
         except StorageError as error:

@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import random
 from collections import Counter
 
 import pytest
@@ -53,6 +52,7 @@ class Follower:
     async def start(self, as_of: Timestamp) -> None:
         self.cursor = await self.feed.follow(as_of, self.woken.set)
         self.contents.clear()
+        await self._known(Timestamp(as_of + 1))
         async with contextlib.aclosing(self.feed.snapshot(as_of)) as parts:
             async for updates, errors in parts:
                 self._add(updates, errors)
@@ -76,13 +76,16 @@ class Follower:
 
     async def reach(self, upper: Timestamp) -> None:
         """Wait until everything before `upper` is known, and take it."""
-        async with asyncio.timeout(30):
-            await self.feed.feeds.progress.wait_past(lambda: self.feed.upper, Timestamp(upper - 1))
+        await self._known(upper)
         await self.take()
 
     def close(self) -> None:
         if self.cursor is not None:
             self.cursor.close()
+
+    async def _known(self, upper: Timestamp) -> None:
+        async with asyncio.timeout(30):
+            await self.feed.feeds.progress.wait_past(lambda: self.feed.upper, Timestamp(upper - 1))
 
     def _add(self, updates: list, errors: list) -> None:  # type: ignore[type-arg]
         for row, diff in updates:
@@ -97,12 +100,13 @@ class Follower:
 steps = st.lists(
     st.tuples(
         st.sampled_from(
-            ["change", "follow", "turns", "kill", "toggle", "hint", "all", "take", "begin"]
+            "change change follow follow all turns turns take take kill toggle hint begin".split()
         ),
         st.integers(0, 1),
         st.integers(1, 12),
     ),
-    max_size=60,
+    min_size=20,
+    max_size=80,
 )
 
 
@@ -124,6 +128,11 @@ async def simulate(schedule: list[tuple[str, int, int]], seed: int) -> None:
         Follower(replicas[0].feeds.feed(VIEW, types), history),
         Follower(elsewhere.feed(VIEW, types), history),
     ]
+    for replica in replicas:
+        replica.follow()
+    await until_durable(replicas[0], history.upper)
+    for follower in followers:
+        await follower.start(Timestamp(10))
     for step, which, count in schedule:
         replica, follower = replicas[which], followers[which]
         match step:
@@ -146,13 +155,13 @@ async def simulate(schedule: list[tuple[str, int, int]], seed: int) -> None:
                 upper = (await database.state()).upper
                 replica.written.advanced(upper)
                 elsewhere.advanced(VIEW, upper)
-            case "take" if follower.cursor is not None:
+            case "take":
                 await follower.take()
-            case "begin" if (state := await database.state()).upper > 11:
+            case "begin":
                 follower.close()
                 follower.feed = follower.feed.feeds.feed(VIEW, types)
-                as_of = random.Random(count).randint(10, state.upper - 1)
-                await follower.start(Timestamp(as_of))
+                upper = max(follower.feed.upper, (await database.state()).upper)
+                await follower.start(Timestamp(max(10, upper - count)))
     replicas[0].writer.allow_writes(True)
     changes.change()
     for replica in replicas:
@@ -160,9 +169,8 @@ async def simulate(schedule: list[tuple[str, int, int]], seed: int) -> None:
     await until_durable(replicas[0], history.upper)
     elsewhere.advanced(VIEW, history.upper)
     for follower in followers:
-        if follower.cursor is not None:
-            await follower.reach(history.upper)
-            follower.close()
+        await follower.reach(history.upper)
+        follower.close()
     await check(database, history)
     for replica in replicas:
         await replica.kill()
@@ -233,5 +241,26 @@ async def test_a_cursor_that_lags_too_far_is_lost(monkeypatch: pytest.MonkeyPatc
     replica.follow()
     with pytest.raises(FeedLostError):
         await follower.take()
+    follower.close()
+    await replica.kill()
+
+
+@pytest.mark.parametrize("is_local", [True, False])
+async def test_a_shard_is_followed_before_anything_was_written(is_local: bool) -> None:
+    database, history = Database(), History()
+    await database.create()
+    replica = await local(database, history)
+    feeds = replica.feeds if is_local else ShardFeeds(database.location(), Progress())
+    follower = Follower(feeds.feed(VIEW, CODEC.types), history)
+    for number in range(10):
+        history.add([((number, "a"), 1)], [])
+    starting = asyncio.create_task(follower.start(Timestamp(14)))
+    await asyncio.sleep(0)
+    replica.follow()
+    await until_durable(replica, history.upper)
+    await starting
+    history.add([((1, "a"), -1)], [])
+    replica.follow()
+    await follower.reach(history.upper)
     follower.close()
     await replica.kill()
