@@ -6,6 +6,7 @@ from typing import Final
 
 from compute.dataflow_messages import CollectionSource
 from compute.encode import ResultEncoder, result_encoder
+from compute.measure import MeasuredQuery, measured_query
 from compute.metrics import RENDERED_PLANS
 from compute.protocol import (
     CopyWork,
@@ -37,7 +38,7 @@ class Prepared:
 class PreparedPeek(Prepared):
     """A compiled `PeekWork`."""
 
-    query: FinishedQuery
+    query: FinishedQuery | MeasuredQuery
     encoder: ResultEncoder
     parameter_types: tuple[SqlType, ...] = ()
 
@@ -67,14 +68,19 @@ class PreparedWorks:
         if not isinstance(work, PeekWork):
             raise ProtocolError("a peek's work must be a query")
         RENDERED_PLANS.inc()
-        query = finished_query(render(work.relation, work.output.context), work.finishing)
+        context = work.output.context
+        query: FinishedQuery | MeasuredQuery
+        if work.is_analyzed:
+            query = measured_query(work.relation, work.finishing, context)
+        else:
+            query = finished_query(render(work.relation, context), work.finishing)
         prepared = PreparedPeek(
             _sources(work.relation, work.sources),
             query,
             result_encoder(work.output),
             work.parameter_types,
         )
-        if len(data) <= MAX_REMEMBERED_BYTES:
+        if len(data) <= MAX_REMEMBERED_BYTES and not work.is_analyzed:
             self._peeks[data] = prepared
             if len(self._peeks) > MAX_PREPARED:
                 self._peeks.popitem(last=False)

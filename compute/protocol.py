@@ -73,13 +73,15 @@ class TargetTable(msgspec.Struct, frozen=True, array_like=True):
 
 class PeekWork(msgspec.Struct, frozen=True, array_like=True, tag="peek"):
     """A query and the form of its result; `sources` say where each collection it reads is. The
-    values of its parameters come with each `Peek`."""
+    values of its parameters come with each `Peek`. With `is_analyzed` the rows are those of
+    `compute.measure` instead, and `output` is for them."""
 
     relation: Relation
     finishing: Finishing
     sources: tuple[CollectionSource, ...]
     output: OutputFormat
     parameter_types: tuple[SqlType, ...] = ()
+    is_analyzed: bool = False
 
 
 class StageWork(msgspec.Struct, frozen=True, array_like=True, tag="stage"):

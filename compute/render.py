@@ -6,7 +6,7 @@ becomes one row function. Operators that are not linear get input without negati
 `may_be_negative` follows Negate through the tree and consolidates where it must.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -27,7 +27,15 @@ from compute.compiled import (
     row_key,
     total_order_key,
 )
-from compute.execution import Execution, Operator
+from compute.estimates import (
+    join_estimate,
+    local_estimate,
+    lookup_estimate,
+    scaled,
+    scan_estimate,
+    union_estimate,
+)
+from compute.execution import Operator
 from compute.join_keys import InputKeys, join_keys
 from compute.operators.consolidate import ConsolidateOperator
 from compute.operators.fixpoint import Binding, FixpointOperator
@@ -108,10 +116,20 @@ class Rendered:
     may_be_negative: bool = False
 
 
-def render(relation: Relation, context: EvaluationContext) -> Rendered:
-    """Compile `relation`. Raises SqlError (54001 for a relation nested too deeply)."""
+Observer = Callable[[Relation, Rendered], Rendered]
+
+
+def _unobserved(relation: Relation, rendered: Rendered) -> Rendered:
+    return rendered
+
+
+def render(
+    relation: Relation, context: EvaluationContext, observe: Observer = _unobserved
+) -> Rendered:
+    """Compile `relation`; what each node became passes through `observe`. Raises SqlError (54001
+    for a relation nested too deeply)."""
     try:
-        return _Renderer(context).render(relation, 0)
+        return _Renderer(context, observe).render(relation, 0)
     except RecursionError as error:
         raise SqlError(STATEMENT_TOO_COMPLEX, "stack depth limit exceeded") from error
 
@@ -119,26 +137,30 @@ def render(relation: Relation, context: EvaluationContext) -> Rendered:
 class _Renderer:
     """Renders one relation; knows the values bound around the node at hand."""
 
-    def __init__(self, context: EvaluationContext) -> None:
+    def __init__(self, context: EvaluationContext, observe: Observer) -> None:
         self._context = context
+        self._observe = observe
         self._locals: dict[int, Rendered] = {}
 
     def render(self, relation: Relation, depth: int) -> Rendered:
+        return self._observe(relation, self._node(relation, depth))
+
+    def _node(self, relation: Relation, depth: int) -> Rendered:
         if depth > MAX_DEPTH:
             raise SqlError(STATEMENT_TOO_COMPLEX, "stack depth limit exceeded")
         depth += 1
         match relation:
             case Constant():
                 return self._constant(relation)
-            case Get(id=id, types=types):
-                return Rendered(ScanOperator(id, None), types, _scan_estimate(relation))
+            case Get():
+                return _scan(relation, None)
             case LocalGet(id=local_id, types=types):
                 bound = self._locals[local_id]
                 return replace(
                     bound,
                     operator=LocalGetOperator(local_id),
                     types=types,
-                    estimate=_local_estimate(local_id),
+                    estimate=local_estimate(local_id),
                 )
             case Let(id=local_id, value=value, body=body):
                 rendered = self.render(value, depth)
@@ -215,7 +237,7 @@ class _Renderer:
         for local_id, value in zip(relation.ids, relation.values, strict=True):
             types = column_types(value)
             unknown = ConstantOperator((), ())
-            self._locals[local_id] = Rendered(unknown, types, _local_estimate(local_id))
+            self._locals[local_id] = Rendered(unknown, types, local_estimate(local_id))
         bindings = []
         for local_id, value in zip(relation.ids, relation.values, strict=True):
             part = self.render(value, depth)
@@ -237,14 +259,13 @@ class _Renderer:
             source = source.input
         if len(steps) > 4 * MAX_DEPTH:
             raise SqlError(STATEMENT_TOO_COMPLEX, "stack depth limit exceeded")
-        part = self.render(source, depth)
         mapping: dict[int, int] | None = None
-        if isinstance(source, Get):
-            needed = needed_columns(steps, len(source.types))
-            if len(needed) < len(source.types):
-                mapping = {column: index for index, column in enumerate(needed)}
-                types = tuple(source.types[column] for column in needed)
-                part = replace(part, operator=ScanOperator(source.id, needed), types=types)
+        needed = needed_columns(steps, len(source.types)) if isinstance(source, Get) else ()
+        if isinstance(source, Get) and len(needed) < len(source.types):
+            mapping = {column: index for index, column in enumerate(needed)}
+            part = self._observe(source, _scan(source, needed))
+        else:
+            part = self.render(source, depth)
         steps.reverse()
         position = 0
         while position < len(steps):
@@ -315,7 +336,7 @@ class _Renderer:
             part,
             operator=operator,
             types=part.types if outputs is None else tuple(scalar.type for scalar in outputs),
-            estimate=_scaled(part.estimate, factor) if predicates else part.estimate,
+            estimate=scaled(part.estimate, factor) if predicates else part.estimate,
         )
 
     def _map(
@@ -360,7 +381,7 @@ class _Renderer:
             part,
             operator=operator,
             types=types,
-            estimate=_scaled(part.estimate, TABLE_FUNCTION_ROWS),
+            estimate=scaled(part.estimate, TABLE_FUNCTION_ROWS),
         )
 
     def _lookup(self, relation: Lookup, depth: int) -> Rendered:
@@ -368,7 +389,9 @@ class _Renderer:
         operator = LookupOperator(
             part.operator, relation.index, compile_row(relation.key, self._context)
         )
-        return replace(part, operator=operator, types=part.types + relation.types)
+        types = part.types + relation.types
+        estimate = lookup_estimate(part.estimate, relation.index)
+        return replace(part, operator=operator, types=types, estimate=estimate)
 
     def _join(self, relation: Join, depth: int) -> Rendered:
         parts = [self.render(source, depth) for source in relation.inputs]
@@ -378,7 +401,7 @@ class _Renderer:
         keys = join_keys(relation, [len(part.types) for part in parts])
         inputs = tuple(map(self._join_input, parts, keys))
         is_negative = any(part.may_be_negative for part in parts)
-        return Rendered(JoinOperator(inputs), types, _join_estimate(inputs), is_negative)
+        return Rendered(JoinOperator(inputs), types, join_estimate(inputs), is_negative)
 
     def _join_input(self, part: Rendered, keys: InputKeys) -> JoinInput:
         width = len(part.types)
@@ -450,7 +473,7 @@ class _Renderer:
             key_values = compile_row(relation.group_key, self._context)
             calls = tuple(aggregate_call(a, self._context) for a in relation.aggregates)
             operator = ReduceOperator(part.operator, key, key_values, canonical, calls)
-        estimate = _scaled(part.estimate, GROUPING_FACTOR) if key_types else lambda _: _ONE_ROW
+        estimate = scaled(part.estimate, GROUPING_FACTOR) if key_types else lambda _: _ONE_ROW
         return Rendered(operator, types, estimate)
 
     def _top_k(self, relation: TopK, depth: int) -> Rendered:
@@ -467,18 +490,20 @@ class _Renderer:
         return replace(part, operator=operator)
 
     def _union(self, parts: tuple[Rendered, ...]) -> Rendered:
-        estimates = tuple(part.estimate for part in parts)
-
-        def estimate(execution: Execution) -> Estimate:
-            found = [guess(execution) for guess in estimates]
-            return Estimate(sum(e.rows for e in found), sum(e.base for e in found))
-
         return Rendered(
             UnionOperator(tuple(part.operator for part in parts)),
             parts[0].types,
-            estimate,
+            union_estimate(tuple(part.estimate for part in parts)),
             any(part.may_be_negative for part in parts),
         )
+
+
+def _scan(relation: Get, columns: tuple[int, ...] | None) -> Rendered:
+    """The rows of a collection, of which only `columns` are read if given."""
+    types = relation.types
+    if columns is not None:
+        types = tuple(types[column] for column in columns)
+    return Rendered(ScanOperator(relation.id, columns), types, scan_estimate(relation.id))
 
 
 def consolidated(part: Rendered) -> Rendered:
@@ -487,43 +512,3 @@ def consolidated(part: Rendered) -> Rendered:
         return part
     operator = ConsolidateOperator(part.operator, identity_key(part.types), False)
     return replace(part, operator=operator, may_be_negative=False)
-
-
-def _scan_estimate(relation: Get) -> Estimator:
-    id = relation.id
-
-    def estimate(execution: Execution) -> Estimate:
-        count = float(execution.tables[id].row_count)
-        return Estimate(count, count)
-
-    return estimate
-
-
-def _local_estimate(local_id: int) -> Estimator:
-    """What is kept is known; guessing it at each use would double the work with each nesting."""
-
-    def estimate(execution: Execution) -> Estimate:
-        count = float(sum(len(chunk.rows) for chunk in execution.locals.get(local_id, ())))
-        return Estimate(count, count)
-
-    return estimate
-
-
-def _scaled(estimator: Estimator, factor: float) -> Estimator:
-    def estimate(execution: Execution) -> Estimate:
-        rows, base = estimator(execution)
-        return Estimate(rows * factor, base)
-
-    return estimate
-
-
-def _join_estimate(inputs: tuple[JoinInput, ...]) -> Estimator:
-    def estimate(execution: Execution) -> Estimate:
-        found = [source.estimator(execution) for source in inputs]
-        largest = max(found, key=lambda e: e.base)
-        share = 1.0
-        for guess in found:
-            share *= min(1.0, guess.rows / max(1.0, guess.base))
-        return Estimate(largest.base * share, largest.base)
-
-    return estimate
