@@ -36,3 +36,10 @@ LOOP_LAG_SECONDS: Final = LoopHistogram(
     "How late a timer of the replica's event loop fired, in seconds.",
     buckets=SECONDS,
 )
+ARRANGEMENT_BYTES: Final = Gauge(
+    "mz_arrangement_size_bytes", "Estimated size of what maintained dataflows keep in memory."
+)
+ARRANGEMENT_RECORDS: Final = Gauge(
+    "mz_arrangement_records", "Rows and groups that maintained dataflows keep in memory."
+)
+DATAFLOWS: Final = Gauge("mz_compute_replica_dataflows", "Dataflows that are maintained.")

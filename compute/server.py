@@ -118,11 +118,11 @@ class ReplicaServer:
                 RUNNING_REQUESTS.set(connection.request_count)
                 is_detailed = count % METRICS_EVERY == 0
                 count += 1
+                if is_detailed:
+                    connection.send(DataflowSizes(instance.dataflows.measure()))
                 metrics = metric_families() if is_detailed else ()
                 connection.send(Status(os.getpid(), resident_bytes(), metrics))
                 connection.send(Frontiers(instance.reader.upper))
-                if is_detailed:
-                    connection.send(DataflowSizes(instance.dataflows.sizes()))
                 connection.flush()
             if instance is not None:
                 try:

@@ -12,7 +12,7 @@ stepped next though no input changes; at no time may it be stepped over.
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from time import perf_counter_ns
-from typing import Final, NamedTuple, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 
 from compute.dataflow.arrangement import DISMANTLED_AT_ONCE, Arrangement
 from compute.dataflow.imported import Importable, ImportedArrangement
@@ -22,6 +22,7 @@ from core.ids import GlobalId, Timestamp
 from core.sql_types import SqlType
 
 NO_UPDATES: Final[Updates] = []
+ENTRY_BYTES: Final = 250  # about what a row or group occupies in an operator's own state
 
 
 class Node(Protocol):
@@ -81,6 +82,17 @@ class Operator:
     @property
     def name(self) -> str:
         return type(self.node).__name__.strip("_").removesuffix("Node")
+
+    @property
+    def rows_kept(self) -> int:
+        """The rows, or groups of them, that the node keeps."""
+        return sum(map(len, _dicts(self.node))) + getattr(self.node, "row_count", 0)
+
+    @property
+    def size_bytes(self) -> int:
+        """What they occupy, estimated."""
+        kept = sum(map(len, _dicts(self.node))) * ENTRY_BYTES
+        return kept + getattr(self.node, "size_bytes", 0)
 
     @property
     def rows_touched(self) -> int:
@@ -280,12 +292,8 @@ class Dataflow:
         for arrangement in self._arrangements.values():
             yield from arrangement.dismantle()
         for operator in self.operators:
-            node = operator.node
-            for name in getattr(node, "__dataclass_fields__", ()):
-                kept = getattr(node, name)
-                if isinstance(kept, Dataflow):
-                    yield from kept.dismantle()
-                while isinstance(kept, dict) and kept:
+            for kept in _dicts(operator.node):
+                while kept:
                     for _ in range(min(len(kept), DISMANTLED_AT_ONCE)):
                         kept.popitem()
                     yield
@@ -325,3 +333,9 @@ class _Arrange:
             self._arrangement.stage(inputs[0])
             self._staged.append(self._arrangement)
         return NO_UPDATES
+
+
+def _dicts(node: Node) -> list[dict[Any, Any]]:
+    """The dictionaries that a node keeps its state in."""
+    names = getattr(node, "__dataclass_fields__", ())
+    return [kept for name in names if isinstance(kept := getattr(node, name), dict)]

@@ -32,9 +32,10 @@ from compute.maintained.reports import REPORT_INTERVAL_S, Reports
 from compute.maintained.runner import MaintainedDataflow, Phase
 from compute.maintained.subscriptions import Subscriptions
 from compute.maintained.table_feed import TableFeeds
+from compute.metrics import ARRANGEMENT_BYTES, ARRANGEMENT_RECORDS, DATAFLOWS
 from compute.protocol import Response
 from compute.scheduler import Scheduler
-from core.errors import INTERNAL_ERROR, UNDEFINED_OBJECT, SqlError
+from core.errors import CANNOT_CONNECT_NOW, SqlError
 from core.ids import GlobalId, Timestamp
 from core.sql_types import SqlType
 from expr.relation import Get, Relation, children
@@ -145,24 +146,29 @@ class DataflowRegistry:
     # What those who read ask
 
     def index(self, id: GlobalId) -> IndexArrangement:
-        """An index that is maintained here. Raises SqlError if there is none or it has failed."""
+        """An index that is maintained here. Raises SqlError if there is none or it has failed: 57P03
+        where another replica may have it, or this one later."""
         dataflow = self._dataflows.get(id)
         error = self._refused.get(id) if dataflow is None else dataflow.error
         if isinstance(error, SqlError):
             raise error
         if error is not None:
-            raise SqlError(INTERNAL_ERROR, f"index {id} cannot be maintained: {error!r}")
+            raise SqlError(CANNOT_CONNECT_NOW, f"index {id} cannot be maintained: {error!r}")
         if dataflow is None or not isinstance(dataflow.export, IndexArrangement):
-            raise SqlError(UNDEFINED_OBJECT, f"index {id} is not maintained by this replica")
+            raise SqlError(CANNOT_CONNECT_NOW, f"index {id} is not maintained by this replica")
         return dataflow.export
 
     def feed(self, source: CollectionSource, types: tuple[SqlType, ...]) -> Feed:
         """The shared feed of a collection. Raises SqlError."""
         return self._feeds.feed(source, types)
 
-    def sizes(self) -> tuple[ArrangementSize, ...]:
-        """Every operator of every dataflow."""
-        return tuple(size for dataflow in self._live() for size in dataflow.sizes())
+    def measure(self) -> tuple[ArrangementSize, ...]:
+        """Every operator of every dataflow; the totals are shown as metrics."""
+        sizes = tuple(size for dataflow in self._live() for size in dataflow.sizes())
+        ARRANGEMENT_BYTES.set(sum(size.size_bytes for size in sizes))
+        ARRANGEMENT_RECORDS.set(sum(size.rows for size in sizes))
+        DATAFLOWS.set(len(self._dataflows))
+        return sizes
 
     async def close(self) -> None:
         """Stop everything."""

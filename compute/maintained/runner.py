@@ -142,8 +142,8 @@ class MaintainedDataflow:
                 self.id,
                 number,
                 operator.name,
-                getattr(operator.node, "row_count", 0),
-                getattr(operator.node, "size_bytes", 0),
+                operator.rows_kept,
+                operator.size_bytes,
                 operator.elapsed_ns // 1000,
                 operator.rows_out,
             )

@@ -3,7 +3,9 @@ of every commit: indexes of tables, of relations that read the tables or their i
 relations that read other indexes."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
@@ -57,26 +59,19 @@ def world(fresh_database_url: str, tmp_path: Path) -> Iterator[World]:
             runner.run(made.__aexit__(None, None, None))
 
 
+@dataclass
 class Case:
     """Changes, and indexes that are made before some of them. The second one reads the first table
     through an index, the third reads the first index."""
 
-    def __init__(
-        self,
-        changes: list[Batch],
-        first: Relation,
-        second: Relation,
-        keys: tuple[int, int, int],
-        late: int,
-    ) -> None:
-        self._changes = changes
-        self._first = first
-        self._second = second
-        self._keys = keys
-        self._late = late  # how many changes come before the second and the third
-        self._contents: list[tuple[Timestamp, Contents]] = []
-        self._maintained: list[tuple[Index, Relation, Timestamp]] = []
-        self._views: dict[GlobalId, Relation] = {}
+    changes: list[Batch]
+    first: Relation
+    second: Relation
+    keys: tuple[int, int, int]
+    late: int  # how many changes come before the second and the third are made
+    _contents: list[tuple[Timestamp, Contents]] = field(default_factory=list, repr=False)
+    _maintained: list[tuple[Index, Relation, Timestamp]] = field(default_factory=list, repr=False)
+    _views: dict[GlobalId, Relation] = field(default_factory=dict, repr=False)
 
     async def check(self, world: World) -> None:
         environment, indexes = world.environment, world.indexes
@@ -102,13 +97,13 @@ class Case:
     ) -> None:
         contents: Contents = {id: [] for id in TABLES}
         self._contents.append((start, dict(contents)))
-        of_table = self._create(indexes, tables[FIRST].get, self._keys[0], tables[FIRST])
-        first = self._create(indexes, self._first, self._keys[1], *tables.values())
-        self._views[first.on] = self._first
-        for number, batch in enumerate(self._changes):
-            if number == self._late:
+        of_table = self._create(indexes, tables[FIRST].get, self.keys[0], tables[FIRST])
+        first = self._create(indexes, self.first, self.keys[1], *tables.values())
+        self._views[first.on] = self.first
+        for number, batch in enumerate(self.changes):
+            if number == self.late:
                 through = Index(of_table.id, FIRST, FIRST_TYPES)
-                self._create(indexes, self._second, self._keys[2], through, tables[SECOND])
+                self._create(indexes, self.second, self.keys[2], through, tables[SECOND])
                 self._create(indexes, _upon(first), 0, first, tables[SECOND])
             writes = [
                 TxnWrite(
@@ -141,14 +136,14 @@ class Case:
         for id, view in self._views.items():
             known[id] = value(view)
         outputs = [text_output(t, CONTEXT) for t in column_types(relation)]
-        found: list[TextRow] = []
+        found: Counter[TextRow] = Counter()
         for row, count in value(relation):
             text = tuple(
                 None if datum is None else output(datum)
                 for output, datum in zip(outputs, row, strict=True)
             )
-            found += [text] * count
-        return sorted(found, key=repr)
+            found[text] += count
+        return sorted(found.elements(), key=repr)
 
 
 def _upon(index: Index) -> Relation:
