@@ -108,6 +108,9 @@ class Cluster:
         if self._waiting.pop(request.id, None) is not None:
             self._queue_size.set(len(self._waiting))
 
+    def put_off(self, request: Request) -> None:
+        self._wait_for_replica(request)
+
     def send_to(self, replica: str, command: Command) -> None:
         found = self.replicas.get(replica)
         if found is not None and found.connection is not None:
@@ -260,7 +263,8 @@ class Cluster:
 
     def _give_up(self, request: Request) -> None:
         if any(replica.serves for replica in self.replicas.values()):
-            request.fail(not_maintained(request.needed))
+            failure = self.dataflows.failure(request.needed)
+            request.fail(not_maintained(request.needed, failure))
         else:
             request.fail(no_replica(self.name, self.replicas.values()))
 
@@ -387,7 +391,8 @@ class Cluster:
             case Frontiers(upper=upper):
                 replica.upper = upper
             case DataflowFrontiers(frontiers=frontiers):
-                self.dataflows.receive(replica.process, frontiers)
+                if self.dataflows.receive(replica.process, frontiers) and self._waiting:
+                    self._send_waiting()
                 self.subscriptions.receive_frontiers(frontiers)
             case SubscribeBatch():
                 self.subscriptions.receive(response)

@@ -54,7 +54,7 @@ class PeekRequest:
 
     `sources` has every collection that `relation` reads; the caller holds back their
     sinces until the stream ends. `relation` has no session calls; `parameters` are the values of
-    its parameters.
+    its parameters. `is_analyzed`: the rows are those of `compute.measure`.
     """
 
     cluster: str
@@ -64,6 +64,7 @@ class PeekRequest:
     finishing: Finishing = NO_FINISHING
     sources: tuple[CollectionSource, ...] = ()
     parameters: tuple[Literal, ...] = ()
+    is_analyzed: bool = False
 
 
 @dataclass(frozen=True, slots=True)

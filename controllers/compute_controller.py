@@ -272,6 +272,7 @@ class ComputeClusters:
                 and earlier.output == request.output
                 and earlier.finishing == request.finishing
                 and earlier.sources == request.sources
+                and earlier.is_analyzed == request.is_analyzed
                 and known.parameter_types == types
             ):
                 return known
@@ -282,6 +283,7 @@ class ComputeClusters:
                 request.sources,
                 request.output,
                 types,
+                request.is_analyzed,
             )
         )
         made = _EncodedPeek(

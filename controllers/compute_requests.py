@@ -31,7 +31,7 @@ from compute.protocol import (
 )
 from controllers.compute_client import PeekChunk
 from controllers.compute_metrics import peek_histogram
-from core.errors import ADMIN_SHUTDOWN, SqlError
+from core.errors import ADMIN_SHUTDOWN, CANNOT_CONNECT_NOW, SqlError
 from core.ids import MIN_TIMESTAMP, GlobalId, Timestamp
 
 MAX_ATTEMPTS: Final = 3
@@ -50,6 +50,10 @@ class Owner(Protocol):
 
     def forget(self, request: "Request") -> None:
         """The request is over: deliver nothing more to it."""
+        ...
+
+    def put_off(self, request: "Request") -> None:
+        """No replica can take the request now: send it again when one can."""
         ...
 
 
@@ -98,6 +102,23 @@ class Request:
 
     def can_repeat(self) -> bool:
         """Whether starting anew is unnoticeable."""
+        return True
+
+    def is_declined(self, replica: str, response: Response) -> bool:
+        """Whether the response only says that this replica cannot answer now, for want of a
+        dataflow. Then another does, or the request waits."""
+        if (
+            not isinstance(response, RequestError)
+            or response.sqlstate != CANNOT_CONNECT_NOW
+            or not self.needed
+            or replica not in self.replicas
+        ):
+            return False
+        self.replicas.remove(replica)
+        if not self.replicas:
+            if not self.can_repeat():
+                return False
+            self.owner.put_off(self)
         return True
 
     def fail(self, error: SqlError) -> None:
@@ -174,6 +195,8 @@ class PeekRequestInFlight(Request):
         return self._command
 
     def receive(self, replica: str, response: Response) -> None:
+        if self.is_declined(replica, response):
+            return
         if self._winner is None:
             self._winner = replica
             for other in self.replicas:
@@ -251,6 +274,8 @@ class StageInFlight(Request):
         return self._command
 
     def receive(self, replica: str, response: Response) -> None:
+        if self.is_declined(replica, response):
+            return
         match response:
             case Staged():
                 self._staged = response

@@ -53,9 +53,19 @@ _log: Final = structlog.get_logger("headwater.dataflows")
 class ReplicaDataflow:
     """A dataflow on one replica: when it started there, and how far it is."""
 
-    __slots__ = ("as_of", "failures", "frontier", "hold", "hydration_s", "retry", "started_s")
+    __slots__ = (
+        "as_of",
+        "error",
+        "failures",
+        "frontier",
+        "hold",
+        "hydration_s",
+        "retry",
+        "started_s",
+    )
 
     def __init__(self, id: GlobalId) -> None:
+        self.error: str | None = None
         self.started_s = 0.0
         self.hydration_s: float | None = None
         self.as_of = MIN_TIMESTAMP
@@ -230,15 +240,25 @@ class ClusterDataflows:
             for id in needed:
                 dataflow = self._dataflows.get(id)
                 found = None if dataflow is None else dataflow.replicas.get(replica)
-                if found is None or as_of < found.as_of:
+                if found is None or found.retry is not None or as_of < found.as_of:
                     break
                 is_ready = is_ready and found.frontier.is_hydrated
             else:
                 (ready if is_ready else filling).append(replica)
         return ready or filling
 
-    def receive(self, replica: str, frontiers: Iterable[DataflowFrontier]) -> None:
-        """Take in what a replica tells."""
+    def failure(self, needed: tuple[GlobalId, ...]) -> str | None:
+        """Why one of these dataflows is not maintained, if one has failed."""
+        for id in needed:
+            dataflow = self._dataflows.get(id)
+            for found in () if dataflow is None else dataflow.replicas.values():
+                if found.error is not None:
+                    return found.error
+        return None
+
+    def receive(self, replica: str, frontiers: Iterable[DataflowFrontier]) -> bool:
+        """Take in what a replica tells; whether a dataflow got its contents there."""
+        is_news = False
         for frontier in frontiers:
             dataflow = self._dataflows.get(frontier.id)
             found = None if dataflow is None else dataflow.replicas.get(replica)
@@ -249,15 +269,18 @@ class ClusterDataflows:
                 continue
             found.frontier = frontier
             if frontier.is_hydrated and found.hydration_s is None:
+                is_news = True
                 found.hydration_s = monotonic() - found.started_s
                 found.release()
                 found.failures = 0
+                found.error = None
             if frontier.durable_upper > dataflow.durable_upper:
                 dataflow.durable_upper = frontier.durable_upper
                 shard = dataflow.shard
                 if shard is not None:
                     self._advanced(replica, shard, frontier.durable_upper)
             self._settle_hold(dataflow)
+        return is_news
 
     def _start(self, dataflow: Dataflow, replica: str) -> None:
         """Tell `replica` of a dataflow."""
@@ -307,6 +330,7 @@ class ClusterDataflows:
     ) -> None:
         id = frontier.id
         found.failures += 1
+        found.error = frontier.error
         if found.failures <= MAX_LOGGED_FAILURES:
             _log.error("dataflow_failed", id=id, replica=replica, error=frontier.error)
         found.frontier = DataflowFrontier(id, MIN_TIMESTAMP)

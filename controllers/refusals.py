@@ -25,10 +25,12 @@ def no_replica(cluster: str, replicas: Iterable[Replica]) -> SqlError:
     )
 
 
-def not_maintained(ids: tuple[GlobalId, ...]) -> SqlError:
-    """Replicas served, but none came to maintain what is needed."""
+def not_maintained(ids: tuple[GlobalId, ...], failure: str | None) -> SqlError:
+    """Replicas served, but none came to maintain what is needed; `failure` is why the last that
+    tried did not."""
     return SqlError(
         CANNOT_CONNECT_NOW,
         f"no replica maintains {', '.join(ids)} yet",
+        detail=failure,
         hint="Retry the statement in a moment.",
     )
