@@ -146,8 +146,8 @@ class DataflowRegistry:
     # What those who read ask
 
     def index(self, id: GlobalId) -> IndexArrangement:
-        """An index that is maintained here. Raises SqlError if there is none or it has failed: 57P03
-        where another replica may have it, or this one later."""
+        """An index that is maintained here. Raises SqlError if there is none or it has failed:
+        57P03 if another replica may have it, or this one later."""
         dataflow = self._dataflows.get(id)
         error = self._refused.get(id) if dataflow is None else dataflow.error
         if isinstance(error, SqlError):
