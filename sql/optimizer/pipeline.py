@@ -5,6 +5,7 @@ from expr.scalar import EvaluationContext
 from sql.optimizer.constants import fold_constants
 from sql.optimizer.predicates import push_predicates
 from sql.optimizer.projections import prune_columns
+from sql.optimizer.row_numbers import limit_row_numbers
 from sql.optimizer.simplify import inline_lets, simplify
 
 _ROUNDS = 2
@@ -17,6 +18,7 @@ def optimize(relation: Relation, context: EvaluationContext) -> Relation:
         before = relation
         relation = simplify(inline_lets(relation))
         relation = push_predicates(relation)
+        relation = limit_row_numbers(relation)
         relation = simplify(relation)
         if relation == before:
             break
