@@ -132,6 +132,11 @@ class Collections:
         CACHED_COLLECTIONS.set(len(self._residents))
         CACHE_BYTES.set(self._size_bytes())
 
+    @property
+    def spare_bytes(self) -> int:
+        """What is left of the cache's size."""
+        return max(0, self.cache_bytes - self._size_bytes())
+
     async def close(self) -> None:
         """Stop loading and applying."""
         residents = [r for group in self._by_shard.values() for r in group]

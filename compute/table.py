@@ -56,6 +56,12 @@ class Table:
         self._append_rows(list(map(decode, encoded)))
         self.size_bytes += sum(map(len, encoded))
 
+    def append_rows(self, rows: list[Row]) -> None:
+        """The same for decoded rows; they count as long as the first of them."""
+        if rows:
+            self._append_rows(rows)
+            self.size_bytes += len(rows) * len(self._codec.encode(rows[0]))
+
     def append_copies(self, encoded: bytes, copies: int) -> None:
         """Add one row many times. Raises SqlError 53200 past MAX_COPIES."""
         if copies > MAX_COPIES:

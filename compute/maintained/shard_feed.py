@@ -307,6 +307,10 @@ class ShardCursor:
         self._lost: str | None = None
 
     @property
+    def is_lost(self) -> bool:
+        return self._lost is not None
+
+    @property
     def next_ts(self) -> Timestamp:
         if self._lost is not None:
             raise FeedLostError(self._lost)
