@@ -6,7 +6,7 @@ are never decoded here. Every wait ends: by the answer, by a `SqlError`, or by c
 also cancels the work on the replica.
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass
 from typing import Final, Protocol, Self
 
@@ -19,7 +19,7 @@ from compute.protocol import (
     TargetTable,
 )
 from controllers.read_holds import ReadHold
-from core.ids import MAX_TIMESTAMP, Timestamp
+from core.ids import MAX_TIMESTAMP, GlobalId, Timestamp
 from expr.relation import Finishing, Relation
 from expr.scalar import EvaluationContext, Literal, Scalar
 from persist.txns_state import TxnsPush
@@ -206,6 +206,9 @@ class ComputeClient(Protocol):
 
     async def copy_from(self, request: CopyFromRequest) -> CopyStaging:
         """Begin a COPY FROM. Raises SqlError."""
+
+    def since_of(self, cluster: str, indexes: Iterable[GlobalId]) -> Timestamp:
+        """The oldest time at which all of these indexes of a cluster can be read there."""
 
     def push(self, push: TxnsPush) -> None:
         """Tell every replica of a commit; precedes all later requests on each replica's socket."""

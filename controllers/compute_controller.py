@@ -242,6 +242,12 @@ class ComputeClusters:
         cluster.start(copy)
         return copy
 
+    def since_of(self, cluster: str, indexes: Iterable[GlobalId]) -> Timestamp:
+        found = self._clusters.get(cluster)
+        if found is None:
+            return self._collections.newest()
+        return max(map(found.dataflows.since_of, indexes), default=MIN_TIMESTAMP)
+
     def push(self, push: TxnsPush) -> None:
         frame = encode_frame(Push(push.seqno, push.data))
         for cluster in self._clusters.values():

@@ -247,6 +247,15 @@ class ClusterDataflows:
                 (ready if is_ready else filling).append(replica)
         return ready or filling
 
+    def since_of(self, id: GlobalId) -> Timestamp:
+        """The oldest time at which some replica can be asked for an index."""
+        dataflow = self._dataflows.get(id)
+        if dataflow is None or not dataflow.replicas:
+            return self._collections.newest()
+        started = min(found.as_of for found in dataflow.replicas.values())
+        kept = Timestamp(self._collections.newest() - dataflow.description.retain_history_us)
+        return max(started, min(self._collections.since(), kept))
+
     def failure(self, needed: tuple[GlobalId, ...]) -> str | None:
         """Why one of these dataflows is not maintained, if one has failed."""
         for id in needed:

@@ -16,13 +16,12 @@ from controllers.replica import Replica
 from controllers.storage_collections import StorageCollections
 from core.clock import Clock
 from core.ids import GlobalId, Timestamp
-from core.rows import Row, codec_for
+from core.rows import Array, Interval, Row, codec_for
+from expr.calendar_days import UNIX_EPOCH_MICROSECONDS
 from expr.relation import Constant
 from sql.catalog_view import ItemKind
 
 MAX_ROWS: Final = 50_000
-
-Interval = tuple[int, int, int]  # months, days, microseconds
 
 
 class Introspection:
@@ -136,7 +135,7 @@ class Introspection:
             reason = None
             if not replica.serves and replica.last_end is not None:
                 reason = f"exit status {replica.last_end.exit_status}"
-            yield replica.spec.id, 0, status, reason, replica.changed_at
+            yield replica.spec.id, 0, status, reason, _timestamptz(replica.changed_at)
 
     def _replica_metrics(self) -> Iterator[Row]:
         for replica in self._replicas():
@@ -172,8 +171,10 @@ class Introspection:
     def _subscriptions(self) -> Iterator[Row]:
         for cluster in self._clusters:
             for subscription in cluster.subscriptions:
-                read = tuple(source.id for source in subscription.request.sources)
-                yield str(subscription.id), cluster.id, subscription.created_at, (read, (1,))
+                ids = tuple(source.id for source in subscription.request.sources)
+                read = Array(((len(ids), 1),) if ids else (), ids)
+                created_at = _timestamptz(subscription.created_at)
+                yield str(subscription.id), cluster.id, created_at, read
 
     def _dataflows(self) -> Iterator[Dataflow]:
         for cluster in self._clusters:
@@ -203,5 +204,9 @@ def _roots(id: GlobalId, sources: dict[GlobalId, tuple[GlobalId, ...]]) -> list[
     return [read for read in found if read not in sources]
 
 
+def _timestamptz(unix_us: int) -> int:
+    return unix_us + UNIX_EPOCH_MICROSECONDS
+
+
 def _interval(microseconds: float) -> Interval:
-    return 0, 0, max(0, int(microseconds))
+    return Interval(0, 0, max(0, int(microseconds)))

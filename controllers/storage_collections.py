@@ -10,7 +10,7 @@ commit or tick.
 from collections.abc import Callable, Iterable
 
 from catalog.objects import StoredCollection
-from controllers.read_holds import ReadHold, ReadHolds
+from controllers.read_holds import ReadHolds
 from core.ids import MIN_TIMESTAMP, ShardId, Timestamp
 
 
@@ -67,11 +67,6 @@ class StorageCollections:
         """The oldest time at which all of these can be read."""
         sinces = (max(each.as_of, self.since_of(each.shard)) for each in collections)
         return max(sinces, default=MIN_TIMESTAMP)
-
-    def acquire(self, ts: Timestamp, collections: Iterable[StoredCollection]) -> ReadHold:
-        """Hold these at `ts`, which may be older than the policy keeps other collections. Raises
-        HoldTooOldError."""
-        return self.holds.acquire(ts, self.since_of_all(collections))
 
 
 class _Retained:

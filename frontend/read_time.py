@@ -77,11 +77,14 @@ def hold_at(session: Session, cached: CachedPlan, asked: Timestamp, *, at_least:
     stored = cached.catalog.collections
     read = [stored[id] for id in query.depends_on if id in stored]
     collections = session.clients.collections
+    indexes = [source.index for source in cached.sources if source.index is not None]
     since = collections.since_of_all(read)
+    if indexes and cached.cluster is not None:
+        since = max(since, session.clients.compute.since_of(cached.cluster, indexes))
     if at_least:
         asked = max(asked, since)
     try:
-        return collections.acquire(asked, read)
+        return collections.holds.acquire(asked, since)
     except HoldTooOldError:
         raise SqlError(
             errors.INVALID_PARAMETER_VALUE,

@@ -6,7 +6,7 @@ import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 import pytest
 
@@ -71,7 +71,8 @@ async def running() -> AsyncIterator[tuple[CoordinatorClient, Coordinator, Memor
         fence = process.location.fence or Fence("test", 1)
         oracle = MemoryOracle(environment.timeline, environment.fences, fence, system_clock)
         collections = StorageCollections(ReadHolds(), lambda: process.writer.upper, lambda: 0)
-        clients = ControllerClients(*(None, collections, ShardPool(), None))  # type: ignore
+        no_replicas: Any = None
+        clients = ControllerClients(no_replicas, collections, ShardPool(), no_replicas)
         watchdog = Watchdog()
         coordinator = Coordinator(process.published, process.committer, oracle, clients, watchdog)
         task = asyncio.create_task(coordinator.run(), name="coordinator")

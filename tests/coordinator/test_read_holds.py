@@ -68,8 +68,8 @@ def test_a_collection_that_retains_history_can_be_read_longer() -> None:
     assert collections.since_of_all([kept]) == 30_000_000
     assert collections.since_of_all([kept, other]) == 49_000_000
     with pytest.raises(HoldTooOldError):
-        collections.acquire(Timestamp(30_000_000), [kept, other])
-    with collections.acquire(Timestamp(30_000_000), [kept]):
+        holds.acquire(Timestamp(30_000_000), collections.since_of_all([kept, other]))
+    with holds.acquire(Timestamp(30_000_000), collections.since_of_all([kept])):
         upper = Timestamp(60_000_001)
         assert collections.since_of(kept.shard) == 30_000_000
     assert collections.since_of(kept.shard) == 40_000_000
