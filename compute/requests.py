@@ -16,10 +16,11 @@ import structlog
 from compute.collections import Collections
 from compute.copy_in import copy_parser
 from compute.copy_lines import CopyParser
-from compute.dataflow_messages import CollectionSource
+from compute.dataflow_messages import CollectionKind, CollectionSource
 from compute.execution import Execution, MemoryBudget
 from compute.maintained.index_export import IndexAt
 from compute.maintained.registry import DataflowRegistry
+from compute.maintained.shard_tables import ShardTables
 from compute.metrics import PEEK_SECONDS, RESULT_BYTES
 from compute.prepared import Prepared, PreparedPeek
 from compute.protocol import CopyCredit, CopyWork, Peek, PeekRows, RequestError, Response, Staged
@@ -70,6 +71,11 @@ class Instance:
         self.scheduler = scheduler
         self.epoch = epoch
         self.query_memory_bytes = query_memory_bytes
+
+    def tables(self, kind: CollectionKind) -> Collections | ShardTables:
+        """Where collections of that kind are in memory."""
+        is_table = kind is CollectionKind.TABLE
+        return self.collections if is_table else self.dataflows.shard_tables
 
     def execution(self, reads: "Reads", parameters: Row = ()) -> Execution:
         """A new execution over `reads`, within the memory that a query may use."""
@@ -141,7 +147,8 @@ class Reads:
             if source.index is not None:
                 reader = await instance.dataflows.index_reads.read(source.index, self.as_of)
             else:
-                table = await instance.collections.read(source.shard, types, self.as_of)
+                tables = instance.tables(source.kind)
+                table = await tables.read(source.shard, types, self.as_of)
                 reader = TableAt(table, self.as_of)
             self.tables[source.id] = reader
 
@@ -155,7 +162,7 @@ class Reads:
     ) -> TableAt | IndexAt | None:
         if source.index is not None:
             return instance.dataflows.index_reads.ready(source.index, self.as_of)
-        table = instance.collections.ready(source.shard, types, self.as_of)
+        table = instance.tables(source.kind).ready(source.shard, types, self.as_of)
         if table is None:
             return None
         table.hold(self.as_of)

@@ -127,6 +127,7 @@ class ReplicaServer:
             if instance is not None:
                 try:
                     await instance.collections.maintain()
+                    await instance.dataflows.shard_tables.maintain()
                 except StorageError as error:
                     _log.warning("maintenance_failed", error=str(error))
 
@@ -368,8 +369,10 @@ class Connection(asyncio.Protocol):
                 dataflows.retain(ids)
             case AllowCompaction(since=since):
                 dataflows.allow_compaction(since)
-            case AllowWrites() | ShardAdvanced():
-                pass
+            case AllowWrites(is_allowed=is_allowed):
+                dataflows.allow_writes(is_allowed)
+            case ShardAdvanced(shards=shards):
+                dataflows.shards_advanced(shards)
             case SubscribeCredit(id=id, bytes=size_bytes):
                 dataflows.subscriptions.add_credit(id, size_bytes)
 

@@ -7,6 +7,7 @@ from compute.maintained.feed import Feed
 from compute.maintained.index_export import IndexArrangement
 from compute.maintained.index_feed import IndexFeed
 from compute.maintained.progress import Progress
+from compute.maintained.shard_feed import ShardFeeds
 from compute.maintained.table_feed import TableFeeds
 from core.errors import FEATURE_NOT_SUPPORTED, SqlError
 from core.ids import GlobalId
@@ -19,10 +20,12 @@ class Feeds:
     def __init__(
         self,
         tables: TableFeeds,
+        shards: ShardFeeds,
         progress: Progress,
         index_of: Callable[[GlobalId], IndexArrangement],
     ) -> None:
         self.tables = tables
+        self.shards = shards
         self._progress = progress
         self._index_of = index_of
 
@@ -33,5 +36,7 @@ class Feeds:
         match source.kind:
             case CollectionKind.TABLE:
                 return self.tables.feed(source.shard, types)
-            case CollectionKind.SHARD | CollectionKind.INDEX:
+            case CollectionKind.SHARD:
+                return self.shards.feed(source.shard, types)
+            case CollectionKind.INDEX:
                 raise SqlError(FEATURE_NOT_SUPPORTED, f"cannot follow {source.id} here")

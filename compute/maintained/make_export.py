@@ -13,11 +13,13 @@ from compute.dataflow_messages import (
 from compute.maintained.export import Export
 from compute.maintained.index_export import IndexArrangement
 from compute.maintained.progress import Progress
+from compute.maintained.sink import Sink
+from compute.maintained.sink_writer import SinkWriter
 from compute.maintained.subscribe import SubscribeSink
 from compute.maintained.subscriptions import Subscriptions
 from compute.scheduler import Scheduler
-from core.errors import FEATURE_NOT_SUPPORTED, SqlError
 from core.ids import GlobalId
+from core.rows import codec_for
 from persist.location import PersistLocation
 
 
@@ -31,6 +33,7 @@ class Surroundings:
     progress: Progress
     epoch: int
     subscriptions: Subscriptions
+    sinks: SinkWriter
     report: Callable[[GlobalId], None]
 
 
@@ -39,9 +42,24 @@ def make_export(description: DataflowDescription, surroundings: Surroundings) ->
     match description.export:
         case IndexExport():
             return IndexArrangement(description, surroundings.scheduler)
-        case SinkExport():
-            raise SqlError(FEATURE_NOT_SUPPORTED, "this replica writes no materialized views")
+        case SinkExport() as sink:
+            return _sink(description.id, sink, surroundings)
         case SubscribeExport():
             return SubscribeSink(description, surroundings.subscriptions, surroundings.scheduler)
         case other:
             assert_never(other)
+
+
+def _sink(id: GlobalId, export: SinkExport, surroundings: Surroundings) -> Sink:
+    sinks = surroundings.sinks
+    sink = Sink(
+        sinks.shards.shard(export.shard),
+        codec_for(tuple(t.base for t in export.desc.types)),
+        sinks,
+        surroundings.scheduler,
+        surroundings.location.blob,
+        surroundings.epoch,
+        lambda: surroundings.report(id),
+    )
+    sinks.add(sink)
+    return sink

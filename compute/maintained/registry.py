@@ -30,13 +30,16 @@ from compute.maintained.make_export import Surroundings, make_export
 from compute.maintained.progress import Progress
 from compute.maintained.reports import REPORT_INTERVAL_S, Reports
 from compute.maintained.runner import MaintainedDataflow, Phase
+from compute.maintained.shard_feed import ShardFeeds
+from compute.maintained.shard_tables import ShardTables
+from compute.maintained.sink_writer import SinkWriter
 from compute.maintained.subscriptions import Subscriptions
 from compute.maintained.table_feed import TableFeeds
 from compute.metrics import ARRANGEMENT_BYTES, ARRANGEMENT_RECORDS, DATAFLOWS
 from compute.protocol import Response
 from compute.scheduler import Scheduler
 from core.errors import CANNOT_CONNECT_NOW, SqlError
-from core.ids import GlobalId, Timestamp
+from core.ids import GlobalId, ShardId, Timestamp
 from core.sql_types import SqlType
 from expr.relation import Get, Relation, children
 from persist.location import PersistLocation
@@ -60,17 +63,29 @@ class DataflowRegistry:
         self.subscriptions = Subscriptions(self._send_batch)
         self._scheduler = scheduler
         self._tables = TableFeeds(location, reader, collections, self.progress)
-        self._feeds = Feeds(self._tables, self.progress, self.index)
+        shards = ShardFeeds(location, self.progress)
+        self._feeds = Feeds(self._tables, shards, self.progress, self.index)
+        self.shard_tables = ShardTables(shards, scheduler, lambda: collections.spare_bytes)
+        self._sinks = SinkWriter(location.consensus, shards)
         self.index_reads = IndexReads(self.index, reader, self.progress)
         self._surroundings = Surroundings(
-            location, scheduler, self.progress, epoch, self.subscriptions, self.report
+            location,
+            scheduler,
+            self.progress,
+            epoch,
+            self.subscriptions,
+            self._sinks,
+            self.report,
         )
         self._dataflows: dict[GlobalId, MaintainedDataflow] = {}
         self._refused: dict[GlobalId, Exception] = {}
         self._leaving: list[MaintainedDataflow] = []
         self._send: Callable[[Response], None] | None = None
         self._reports = Reports(self._frontiers)
-        self._ticking = asyncio.create_task(self._tick(), name="report frontiers")
+        self._tasks = [
+            asyncio.create_task(self._tick(), name="report frontiers"),
+            asyncio.create_task(self._sinks.run(), name="write sinks"),
+        ]
 
     # What environmentd says
 
@@ -139,6 +154,15 @@ class DataflowRegistry:
             if isinstance(export, IndexArrangement):
                 export.allow_compaction(min(since, needed.get(export, since)))
 
+    def allow_writes(self, is_allowed: bool) -> None:
+        """Whether the sinks here write."""
+        self._sinks.allow_writes(is_allowed)
+
+    def shards_advanced(self, shards: Iterable[tuple[ShardId, Timestamp]]) -> None:
+        """Others moved the uppers of these shards."""
+        for shard, upper in shards:
+            self._feeds.shards.advanced(shard, upper)
+
     def report(self, id: GlobalId) -> None:
         """Send the frontier of `id` soon, since it has moved by more than time."""
         self._reports.soon(id)
@@ -172,11 +196,13 @@ class DataflowRegistry:
 
     async def close(self) -> None:
         """Stop everything."""
-        self._ticking.cancel()
+        for task in self._tasks:
+            task.cancel()
         for dataflow in [*self._dataflows.values(), *self._leaving]:
             dataflow.close()
         self._dataflows.clear()
         self._leaving.clear()
+        self.shard_tables.close()
 
     # Within
 

@@ -49,16 +49,17 @@ class ShardTables:
         self._residents: OrderedDict[tuple[ShardId, Types], _Resident] = OrderedDict()
 
     def ready(self, shard: ShardId, types: Types, as_of: Timestamp) -> Table | None:
-        """The table, held at `as_of`, if a read there needs to wait for nothing. Raises SqlError
-        for an error in the data."""
+        """The table if a read at `as_of` needs to wait for nothing. Raises SqlError for an error in
+        the data."""
         resident = self._residents.get((shard, types))
         if resident is None or not resident.reaches(as_of) or not resident.reaches_back(as_of):
             return None
         self._residents.move_to_end((shard, types))
-        return resident.held(as_of)
+        return resident.checked(as_of)
 
     async def read(self, shard: ShardId, types: Types, as_of: Timestamp) -> Table:
-        """The same, waiting for it. Raises SqlError, StorageError, TimeoutError."""
+        """The table as of `as_of`, held at it: `release` is the caller's duty. Raises SqlError,
+        StorageError, TimeoutError."""
         for attempt in range(LOAD_ATTEMPTS):
             resident = self._residents.get((shard, types))
             if resident is None:
@@ -85,7 +86,7 @@ class ShardTables:
                 size -= resident.size_bytes
                 resident.close()
 
-    async def close(self) -> None:
+    def close(self) -> None:
         """Stop following."""
         for resident in tuple(self._residents.values()):
             resident.close()
@@ -153,16 +154,16 @@ class _Resident:
     def reaches_back(self, as_of: Timestamp) -> bool:
         return as_of >= self._table.since
 
-    def held(self, as_of: Timestamp) -> Table:
-        """The table, held at `as_of`. Raises SqlError for an error in the data."""
+    def checked(self, as_of: Timestamp) -> Table:
+        """The table. Raises SqlError for an error in the data at `as_of`."""
         error = self._errors.first_at(as_of)
         if error is not None:
             raise error
-        self._table.hold(as_of)
         return self._table
 
     async def read(self, as_of: Timestamp) -> Table:
-        """`held`, as soon as it can be; a table of its own for a time before this one's."""
+        """The table, held at `as_of`, as soon as it can be read there; one of its own for a time
+        before this one's."""
         self._waiting += 1
         try:
             while self._feed.upper == MIN_TIMESTAMP:  # the first contents take as long as they take
@@ -171,7 +172,9 @@ class _Resident:
                 while not self.reaches(as_of):
                     await self._progressed(as_of)
             if self.reaches_back(as_of):
-                return self.held(as_of)
+                table = self.checked(as_of)
+                table.hold(as_of)
+                return table
         finally:
             self._waiting -= 1
         table, errors = Table(self._feed.types, as_of), ErrorHistory()

@@ -15,7 +15,7 @@ from typing import Final
 
 import structlog
 
-from compute.maintained.progress import Progress
+from compute.maintained.shard_feed import ShardFeeds
 from compute.maintained.sink import RETRY_S, Sink
 from core.errors import FencedError, StorageError
 from persist.consensus import Consensus
@@ -31,9 +31,10 @@ _log: Final = structlog.get_logger(__name__)
 class SinkWriter:
     """One for a replica; `run` is its task. One event loop; not thread-safe."""
 
-    def __init__(self, consensus: Consensus, progress: Progress) -> None:
+    def __init__(self, consensus: Consensus, shards: ShardFeeds) -> None:
+        self.shards = shards
         self._consensus = consensus
-        self._progress = progress
+        self._progress = shards.progress
         self._may_write = False
         self._sinks: dict[Sink, None] = {}
         self._changed: dict[Sink, None] = {}
@@ -44,12 +45,14 @@ class SinkWriter:
     def add(self, sink: Sink) -> None:
         """A new sink."""
         self._sinks[sink] = None
+        self.shards.add_sink(sink)
         sink.allow_writes(self._may_write)
 
     def remove(self, sink: Sink) -> None:
         """The sink is closed; an append of it that is under way may still land."""
         self._sinks.pop(sink, None)
         self._changed.pop(sink, None)
+        self.shards.remove_sink(sink)
 
     def allow_writes(self, is_allowed: bool) -> None:
         """Whether this replica writes."""
@@ -65,7 +68,21 @@ class SinkWriter:
             self._wake.set()
 
     async def run(self) -> None:
-        """Write until cancelled. Raises FencedError."""
+        """Write until cancelled, or until this process is fenced: then nothing is written any more,
+        and whoever has taken over makes the dataflows anew."""
+        try:
+            await self._run()
+        except FencedError as error:
+            _log.warning("sinks_stopped", error=str(error))
+        except Exception:  # a bug: every sink's dataflow fails instead of waiting for ever
+            _log.exception("sinks_failed")
+            raise
+        finally:
+            self._may_write = False
+            for sink in tuple(self._sinks):
+                sink.allow_writes(False)
+
+    async def _run(self) -> None:
         while True:
             is_round = await self._wait()
             changed, self._changed = self._changed, {}

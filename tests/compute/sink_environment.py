@@ -158,7 +158,7 @@ class Replica:
         assert location.fence is not None
         self.feeds = self.shared or ShardFeeds(location, Progress())
         self.progress = self.feeds.progress
-        self.writer = SinkWriter(location.consensus, self.progress)
+        self.writer = SinkWriter(location.consensus, self.feeds)
         self.written = self.feeds.shard(self.shard)
         self.sink = Sink(
             self.written,
@@ -170,7 +170,6 @@ class Replica:
             lambda: self.reports.append(None),
         )
         self.writer.add(self.sink)
-        self.feeds.add_sink(self.sink)
         self.upper = self.as_of
         self.sink.start(self.as_of, self)
         self.task = asyncio.create_task(self.writer.run(), name="sink writer")
@@ -197,7 +196,6 @@ class Replica:
         self.task.cancel()
         await asyncio.wait([self.task])
         self.sink.close()
-        self.feeds.remove_sink(self.sink)
 
     def _reach(self, upper: Timestamp) -> None:
         self.upper = upper
