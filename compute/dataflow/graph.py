@@ -4,6 +4,8 @@
 before the step, together with what was staged in it, and changes only its own state. When all nodes
 have run, the staged changes become the present. A large change may be stepped in several parts of
 one time: an operator's rule holds for any sequence of changes, so the parts add up to the same.
+Between `defer` and `settle` nodes that compute whole groups anew only note which of them the parts
+touch.
 
 Some relations change by time alone (`mz_now()`): `next_event_time` tells when the dataflow must be
 stepped next though no input changes; at no time may it be stepped over.
@@ -12,16 +14,15 @@ stepped next though no input changes; at no time may it be stepped over.
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from time import perf_counter_ns
-from typing import Any, Final, NamedTuple, Protocol
+from typing import Any, Final, NamedTuple, Protocol, runtime_checkable
 
 from compute.dataflow.arrangement import DISMANTLED_AT_ONCE, Arrangement
 from compute.dataflow.imported import Importable, ImportedArrangement
-from compute.dataflow.updates import Errors, Identity, Updates
+from compute.dataflow.updates import NO_UPDATES, Errors, Identity, Updates
 from compute.operators.keys import KeyFunction
 from core.ids import GlobalId, Timestamp
 from core.sql_types import SqlType
 
-NO_UPDATES: Final[Updates] = []
 ENTRY_BYTES: Final = 250  # about what a row or group occupies in an operator's own state
 
 
@@ -39,6 +40,19 @@ class TimedNode(Node, Protocol):
 
     def next_event_time(self) -> Timestamp | None:
         """The first time at which there is something to do; None: never."""
+        ...
+
+
+@runtime_checkable
+class GroupedNode(Node, Protocol):
+    """A node that computes anew whatever groups of rows a step touches. While `is_deferring` a step
+    only notes them, in `touched`."""
+
+    is_deferring: bool
+    touched: dict[Any, Any]
+
+    def refresh(self, errors: Errors, limit: int) -> Updates:
+        """The change of at most `limit` touched groups, which are touched no longer."""
         ...
 
 
@@ -113,6 +127,8 @@ class Dataflow:
         self._derived: dict[tuple[int, object], Edge] = {}
         self._imports: list[Import] = []
         self._timed: list[tuple[int, TimedNode]] = []
+        self._grouped: list[tuple[int, GroupedNode]] = []
+        self._is_deferring = False
         self._pending = bytearray()  # which operators have something to do, by number
         self._staged: list[Arrangement] = []
 
@@ -126,6 +142,8 @@ class Dataflow:
             self.operators[source].consumers.append(number)
         self.operators.append(Operator(node, numbers))
         self._pending.append(0)
+        if isinstance(node, GroupedNode):
+            self._grouped.append((number, node))
         return Edge(self, number, types)
 
     def add_timed(
@@ -239,6 +257,32 @@ class Dataflow:
     def feed_import(self, imported: Import, updates: Updates) -> Updates:
         """Some of the contents of an import that `feeds_snapshot`: after `start`, at its time."""
         return self._advanced([(imported.edge, updates)])
+
+    def defer(self) -> None:
+        """The steps up to `settle` are parts of one large change: what they do to groups of rows is
+        left to the end, and done once."""
+        self._set_deferring(True)
+
+    def settle(self, limit: int) -> Updates | None:
+        """Do what was deferred for `limit` groups of one node; returns the output's change, None if
+        nothing is left and deferring has ended."""
+        if not self._is_deferring:
+            return None
+        for number, node in self._grouped:
+            if node.touched:
+                operator = self.operators[number]
+                before = perf_counter_ns()
+                updates = node.refresh(self.errors, limit)
+                operator.elapsed_ns += perf_counter_ns() - before
+                operator.rows_out += len(updates)
+                return self._advanced([(number, updates)])
+        self._set_deferring(False)
+        return None
+
+    def _set_deferring(self, is_deferring: bool) -> None:
+        self._is_deferring = is_deferring
+        for _, node in self._grouped:
+            node.is_deferring = is_deferring
 
     def has_work(self) -> bool:
         """Whether a step would do anything though no changes come in."""

@@ -14,9 +14,17 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from compute.dataflow.graph import NO_UPDATES, Edge
+from compute.dataflow.graph import Edge
 from compute.dataflow.iteration import Entry, Iteration, all_rows, contents_of
-from compute.dataflow.updates import Errors, Identity, Update, Updates, add_row, consolidate
+from compute.dataflow.updates import (
+    NO_UPDATES,
+    Errors,
+    Identity,
+    Update,
+    Updates,
+    add_row,
+    consolidate,
+)
 from compute.operators.fixpoint import limit_reached
 from core.errors import PROGRAM_LIMIT_EXCEEDED, SqlError
 from core.ids import Timestamp

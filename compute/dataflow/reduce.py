@@ -12,7 +12,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from compute.dataflow.updates import Errors, Identity, Update, Updates, add_count, add_row
+from compute.dataflow.updates import (
+    NO_UPDATES,
+    Errors,
+    Identity,
+    Update,
+    Updates,
+    add_count,
+    add_row,
+)
 from compute.operators.accumulators import AggregateCall
 from compute.operators.keys import KeyFunction
 from core.errors import SqlError
@@ -48,10 +56,12 @@ class ReduceNode:
     canonical_key: Identity | None
     calls: tuple[AggregateCall, ...]
     identity: Identity
+    is_deferring: bool = False
+    touched: dict[Datum, _Group] = field(default_factory=dict)
     _groups: dict[Datum, _Group] = field(default_factory=dict)
 
     def step(self, inputs: Sequence[Updates], errors: Errors) -> Updates:
-        touched: dict[Datum, _Group] = {}
+        touched = self.touched
         for row, diff in inputs[0]:
             try:
                 values = self.key_values(row)
@@ -68,8 +78,13 @@ class ReduceNode:
             for accumulator, taken in zip(group.accumulators, arguments):
                 if taken is not None:
                     accumulator.add(taken, diff)
+        return NO_UPDATES if self.is_deferring else self.refresh(errors, len(touched))
+
+    def refresh(self, errors: Errors, limit: int) -> Updates:
+        touched = self.touched
         out: Updates = []
-        for key, group in touched.items():
+        for _ in range(min(limit, len(touched))):
+            key, group = touched.popitem()
             out += self._refresh(group, errors)
             if group.key_rows.is_empty:
                 del self._groups[key]

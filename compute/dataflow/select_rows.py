@@ -7,7 +7,15 @@ from typing import Any
 
 from sortedcontainers import SortedDict
 
-from compute.dataflow.updates import Errors, Identity, Update, Updates, add_count, add_row
+from compute.dataflow.updates import (
+    NO_UPDATES,
+    Errors,
+    Identity,
+    Update,
+    Updates,
+    add_count,
+    add_row,
+)
 from compute.operators.keys import KeyFunction
 from core.errors import CARDINALITY_VIOLATION, SqlError
 from core.rows import Datum, Row
@@ -31,10 +39,12 @@ class TopKNode:
     identity: Identity
     limit: int | None
     offset: int
+    is_deferring: bool = False
+    touched: dict[Datum, _Ordered] = field(default_factory=dict)
     _groups: dict[Datum, _Ordered] = field(default_factory=dict)
 
     def step(self, inputs: Sequence[Updates], errors: Errors) -> Updates:
-        touched: dict[Datum, _Ordered] = {}
+        touched = self.touched
         for row, diff in inputs[0]:
             key = self.group_key(row)
             group = self._groups.get(key)
@@ -42,8 +52,13 @@ class TopKNode:
                 group = self._groups[key] = _Ordered()
             touched[key] = group
             add_row(group.rows, self.order_key(row), row, diff)
+        return NO_UPDATES if self.is_deferring else self.refresh(errors, len(touched))
+
+    def refresh(self, errors: Errors, limit: int) -> Updates:
+        touched = self.touched
         out: Updates = []
-        for key, group in touched.items():
+        for _ in range(min(limit, len(touched))):
+            key, group = touched.popitem()
             out += self._refresh(group)
             if not group.rows:
                 del self._groups[key]

@@ -9,6 +9,7 @@ collection beside the rows, so an error heals when the row that caused it is ret
 """
 
 from collections.abc import Callable, Iterable
+from typing import Final
 
 from core.errors import SqlError
 from core.rows import Datum, Row
@@ -18,6 +19,7 @@ Updates = list[Update]
 Identity = Callable[[Row], Datum]  # equal exactly for identical rows
 ErrorKey = tuple[str, str]
 ErrorUpdates = list[tuple[SqlError, int]]
+NO_UPDATES: Final[Updates] = []
 
 
 class Errors:

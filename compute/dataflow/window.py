@@ -7,7 +7,15 @@ A partition that fails (a sum out of range) emits an error in place of its rows.
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from compute.dataflow.updates import Errors, Identity, Update, Updates, add_row, consolidate
+from compute.dataflow.updates import (
+    NO_UPDATES,
+    Errors,
+    Identity,
+    Update,
+    Updates,
+    add_row,
+    consolidate,
+)
 from compute.operators.window import Windowing
 from core.errors import SqlError
 from core.rows import Datum, Row
@@ -28,10 +36,12 @@ class WindowNode:
     windowing: Windowing
     input_identity: Identity
     output_identity: Identity
+    is_deferring: bool = False
+    touched: dict[Datum, _Partition] = field(default_factory=dict)
     _partitions: dict[Datum, _Partition] = field(default_factory=dict)
 
     def step(self, inputs: Sequence[Updates], errors: Errors) -> Updates:
-        touched: dict[Datum, _Partition] = {}
+        touched = self.touched
         for row, diff in inputs[0]:
             try:
                 key = self.windowing.partition_key(row)
@@ -43,8 +53,13 @@ class WindowNode:
                 partition = self._partitions[key] = _Partition()
             touched[key] = partition
             add_row(partition.rows, self.input_identity(row), row, diff)
+        return NO_UPDATES if self.is_deferring else self.refresh(errors, len(touched))
+
+    def refresh(self, errors: Errors, limit: int) -> Updates:
+        touched = self.touched
         out: Updates = []
-        for key, partition in touched.items():
+        for _ in range(min(limit, len(touched))):
+            key, partition = touched.popitem()
             out += self._refresh(partition, errors)
             if not partition.rows:
                 del self._partitions[key]

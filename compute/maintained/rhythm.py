@@ -31,9 +31,13 @@ class Rhythm:
         """There is something to do again, after waiting."""
         self._deadline = perf_counter() + FIRST_SLICE_S
 
+    def is_large(self, changes: Changes) -> bool:
+        """Whether the changes take more than one step."""
+        return row_count(changes) > self.step_rows
+
     def pieces(self, changes: Changes) -> Iterator[Changes]:
         """The changes in pieces for one step each."""
-        if sum(map(len, changes.values())) <= self.step_rows:
+        if not self.is_large(changes):
             yield changes
             return
         for id, updates in changes.items():
@@ -43,9 +47,8 @@ class Rhythm:
                 start += len(piece)
                 yield {id: piece}
 
-    def learn(self, changes: Changes, seconds: float) -> None:
-        """A step with these changes took so long."""
-        count = sum(map(len, changes.values()))
+    def learn(self, count: int, seconds: float) -> None:
+        """A step with that many changes took so long."""
         if seconds > STEP_S or 2 * count >= self.step_rows:
             fitting = int(count * STEP_S / seconds) if seconds else MAX_STEP_ROWS
             most = min(MAX_GROWTH * self.step_rows, MAX_STEP_ROWS)
@@ -56,3 +59,8 @@ class Rhythm:
         if perf_counter() > self._deadline:
             await self._scheduler.turn()
             self._deadline = perf_counter() + SLICE_S
+
+
+def row_count(changes: Changes) -> int:
+    """How many updates there are in all."""
+    return sum(map(len, changes.values()))

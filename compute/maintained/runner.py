@@ -27,7 +27,7 @@ from compute.maintained.index_export import IndexArrangement
 from compute.maintained.index_feed import IndexFeed
 from compute.maintained.inputs import Inputs
 from compute.maintained.progress import Progress
-from compute.maintained.rhythm import Changes, Rhythm
+from compute.maintained.rhythm import Changes, Rhythm, row_count
 from compute.scheduler import Scheduler
 from core.errors import SqlError
 from core.ids import MAX_TIMESTAMP, GlobalId, Timestamp
@@ -180,6 +180,7 @@ class MaintainedDataflow:
         self.export.start(as_of, self)
         await inputs.open(as_of)
         self._rhythm.begin()
+        self._dataflow.defer()
         self._emit(as_of, self._dataflow.start(as_of))
         for id, feed in inputs.feeds.items():
             async with contextlib.aclosing(feed.snapshot(as_of)) as parts:
@@ -187,6 +188,7 @@ class MaintainedDataflow:
                     await self._advance(as_of, {id: part.updates}, part.errors)
         for imported, index in inputs.imports:
             await self._hydrate_import(imported, index)
+        await self._settle(as_of)
         self.phase = Phase.RUNNING
         self._completed()
         self._on_event(self.id)
@@ -219,8 +221,13 @@ class MaintainedDataflow:
 
     async def _take(self, inputs: Inputs, ts: Timestamp) -> None:
         self._stepping = ts
+        parts = 0
         async for changes, errors in inputs.take(ts):
+            parts += 1
+            if parts > 1 or self._rhythm.is_large(changes):
+                self._dataflow.defer()
             await self._advance(ts, changes, errors)
+        await self._settle(ts)
         self._stepping = None
         self._completed()
 
@@ -243,7 +250,19 @@ class MaintainedDataflow:
         for piece in self._rhythm.pieces(changes):
             started = perf_counter()
             self._emit(ts, self._dataflow.step(ts, piece))
-            self._rhythm.learn(piece, perf_counter() - started)
+            self._rhythm.learn(row_count(piece), perf_counter() - started)
+            await self._rest()
+
+    async def _settle(self, ts: Timestamp) -> None:
+        """Do what was left to the end of a large change."""
+        while True:
+            rows = self._rhythm.step_rows
+            started = perf_counter()
+            updates = self._dataflow.settle(rows)
+            if updates is None:
+                return
+            self._emit(ts, updates)
+            self._rhythm.learn(rows, perf_counter() - started)
             await self._rest()
 
     async def _rest(self) -> None:
