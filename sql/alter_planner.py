@@ -8,8 +8,6 @@ from core.errors import (
     INVALID_SCHEMA_NAME,
     UNDEFINED_COLUMN,
     UNDEFINED_OBJECT,
-    UNDEFINED_TABLE,
-    WRONG_OBJECT_TYPE,
     SqlError,
 )
 from sql import syntax as ast
@@ -25,6 +23,8 @@ from sql.object_names import (
     check_role,
     existing_item,
     skipped,
+    user_relation,
+    wrong_kind,
 )
 from sql.parse import ParsedStatement
 from sql.plan import (
@@ -134,7 +134,7 @@ def _comment(
         case "column":
             if len(name) < 2:
                 raise SqlError("42601", "column name must be qualified")
-            item = _relation(name[:-1], context)
+            item = user_relation(name[:-1], context)
             position = _column_position(item, name)
             return plain(CommentPlan(ObjectKind.TABLE, item.id, None, None, position, text))
         case "schema":
@@ -166,19 +166,9 @@ def _replica_comment(parts: ast.Name, text: str | None, context: StatementContex
 def _commented_item(
     name: ast.Name, kind: ObjectKind, item_kind: ItemKind, context: StatementContext
 ) -> CatalogItem:
-    item = _relation(name, context)
+    item = user_relation(name, context)
     if item.kind is not item_kind:
-        raise SqlError(WRONG_OBJECT_TYPE, f'"{item.name.item}" is not a {kind.value}')
-    return item
-
-
-def _relation(name: ast.Name, context: StatementContext) -> CatalogItem:
-    session = context.session
-    item = context.catalog.resolve_item(session.database, session.search_path, name)
-    if item is None:
-        raise SqlError(UNDEFINED_TABLE, f'relation "{".".join(name)}" does not exist')
-    if item.is_system:
-        raise SqlError("42501", f'permission denied: "{item.name.item}" is a system catalog')
+        raise wrong_kind(item, kind)
     return item
 
 

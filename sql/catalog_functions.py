@@ -148,8 +148,9 @@ _DEFINITIONS: Final = (
         "pg_get_indexdef",
         (OID, INT4, BOOL),
         TEXT,
-        f"CASE WHEN $2 = 0 THEN {_INDEX_DEFINITION} ELSE (SELECT k.definition FROM "
-        "mz_internal.mz_index_keys k WHERE k.index_oid = $1 AND k.position = $2) END",
+        "(SELECT CASE WHEN $2 = 0 THEN d.definition ELSE coalesce((SELECT k.definition FROM "
+        "mz_internal.mz_index_keys k WHERE k.index_oid = $1 AND k.position = $2), '') END "
+        "FROM mz_internal.mz_index_definitions d WHERE d.oid = $1)",
     ),
     # What these would show does not exist, so neither does an oid to ask about.
     *_functions("pg_get_constraintdef pg_get_triggerdef", ((OID,), (OID, BOOL)), TEXT, "NULL"),

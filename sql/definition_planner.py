@@ -226,7 +226,11 @@ def _create_view(
     items = [context.catalog.item(id) for id in depends_on]
     temporary = statement.temporary or any(item.is_temporary for item in items)
     name = new_item_name(statement.name, temporary, statement.pos, context)
-    desc = view_columns(planned.columns, statement.columns, "CREATE VIEW")
+    desc = view_columns(
+        planned.columns,
+        statement.columns,
+        "CREATE VIEW specifies more column names than columns",
+    )
     text = create_view_sql(name, statement, context.replacements, temporary=temporary)
     plan = CreateViewPlan(
         name,

@@ -8,10 +8,9 @@ import msgspec
 
 from core.errors import (
     FEATURE_NOT_SUPPORTED,
-    INSUFFICIENT_PRIVILEGE,
     INVALID_NAME,
+    UNDEFINED_COLUMN,
     UNDEFINED_OBJECT,
-    WRONG_OBJECT_TYPE,
     SqlError,
 )
 from core.sql_types import Column, RelationDesc, SqlType
@@ -28,6 +27,7 @@ from sql.maintained_syntax import CreateIndex, IndexKey
 from sql.maintained_text import RETAIN_HISTORY, MaintainedDefinition
 from sql.names import UNNAMED, column_name
 from sql.new_items import no_parameters, plain
+from sql.object_names import cannot_open, user_relation
 from sql.parse import ParsedStatement
 from sql.pending import Pending
 from sql.plan import CreateIndexPlan, PlannedStatement
@@ -66,7 +66,7 @@ def plan_create_index(
     check_names(statement.options, {RETAIN_HISTORY})
     cluster = cluster_for(statement.cluster, context)
     queries = QueryPlanner(context)
-    on = _indexed_relation(queries, statement)
+    on = _indexed_relation(statement.relation, context)
     relation = optimize_hir(queries.item_relation(on).hir, context)
     check_maintained(relation)
     if statement.keys is None:
@@ -104,18 +104,10 @@ def _check_method(method: str | None) -> None:
     raise SqlError(UNDEFINED_OBJECT, f'access method "{method}" does not exist')
 
 
-def _indexed_relation(queries: QueryPlanner, statement: CreateIndex) -> CatalogItem:
-    item = queries.resolve_item(statement.relation, statement.relation_pos)
+def _indexed_relation(name: ast.Name, context: StatementContext) -> CatalogItem:
+    item = user_relation(name, context)
     if item.kind is ItemKind.INDEX:
-        raise SqlError(
-            WRONG_OBJECT_TYPE,
-            f'cannot create index on relation "{item.name.item}"',
-            detail="This operation is not supported for indexes.",
-        )
-    if item.is_system:
-        raise SqlError(
-            INSUFFICIENT_PRIVILEGE, f'permission denied: "{item.name.item}" is a system catalog'
-        )
+        raise cannot_open(item, None)
     if item.is_temporary:
         kind = item.kind.value.replace("-", " ")
         raise SqlError(
@@ -144,9 +136,11 @@ def _key_part(key: IndexKey, on: CatalogItem, queries: QueryPlanner) -> _KeyPart
     names = on.desc.names
     if isinstance(expression, ast.ColumnName) and expression.parts[:-1] in _qualifiers(on):
         name = expression.parts[-1]
+        if name not in names and len(expression.parts) == 1:
+            raise SqlError(UNDEFINED_COLUMN, f'column "{name}" does not exist')
         if name in names:
             column = on.desc.columns[names.index(name)]
-            _check_key_type(column.type, expression)
+            _check_key_type(column.type)
             return _KeyPart(names.index(name) + 1, name, column.type, column.nullable)
     pending = Pending(queries.indices)
     bare = _unqualified(expression, on)
@@ -158,7 +152,7 @@ def _key_part(key: IndexKey, on: CatalogItem, queries: QueryPlanner) -> _KeyPart
             position=position(expression),
         )
     check_maintained_scalars((scalar,))
-    _check_key_type(scalar.type, expression)
+    _check_key_type(scalar.type)
     name = column_name(expression)
     text = replaced(key.sql, key.pos, tuple(_without_qualifiers(expression, on)))
     if not (key.is_enclosed or isinstance(expression, ast.FunctionCall)):
@@ -166,13 +160,14 @@ def _key_part(key: IndexKey, on: CatalogItem, queries: QueryPlanner) -> _KeyPart
     return _KeyPart(text, "expr" if name == UNNAMED else name, scalar.type)
 
 
-def _check_key_type(sql_type: SqlType, expression: ast.Expression) -> None:
+def _check_key_type(sql_type: SqlType) -> None:
     if not has_equality(sql_type):
         raise SqlError(
             UNDEFINED_OBJECT,
             f"data type {sql_type.info.sql_name} has no default operator class for access method "
-            '"arranged"',
-            position=position(expression),
+            '"btree"',
+            hint="You must specify an operator class for the index or define a default operator "
+            "class for the data type.",
         )
 
 

@@ -23,7 +23,7 @@ from sql.maintained_syntax import (
 )
 from sql.maintained_text import ASSERT_NOT_NULL, RETAIN_HISTORY, MaintainedDefinition
 from sql.new_items import new_item_name, no_parameters, plain, view_columns
-from sql.object_names import ITEM_KINDS, altered_item, existing_item, skipped
+from sql.object_names import ITEM_KINDS, altered_item, skipped
 from sql.parse import ParsedStatement
 from sql.plan import (
     CreateMaterializedViewPlan,
@@ -58,7 +58,7 @@ def plan_create_materialized_view(
                 FEATURE_NOT_SUPPORTED,
                 "materialized views must not use temporary tables or views",
             )
-    desc = view_columns(planned.columns, statement.columns, "CREATE MATERIALIZED VIEW")
+    desc = view_columns(planned.columns, statement.columns, "too many column names were specified")
     asserted = _asserted(statement.options, desc)
     rows = queries.as_relation(planned)
     rows = asserted_not_null(rows, name.item, desc.names, asserted)
@@ -136,7 +136,7 @@ def plan_refresh(
     """REFRESH MATERIALIZED VIEW: every commit has done so already."""
     assert isinstance(statement, RefreshMaterializedView)
     kind, item_kind = ITEM_KINDS["materialized view"]
-    existing_item(statement.name, kind, item_kind, False, context)
+    altered_item(statement.name, kind, item_kind, False, context)
     notice = f'materialized view "{statement.name[-1]}" is always up to date'
     return plain(NoOpPlan("REFRESH MATERIALIZED VIEW", notice=notice))
 

@@ -27,10 +27,10 @@ from sql.expression_base import OutputColumn, PlannedQuery
 from sql.hir import Hir, types_of
 from sql.macros import parse_expression
 from sql.names import column_name
-from sql.object_names import cannot_open
+from sql.object_names import cannot_open, wrong_kind
 from sql.parse import ParsedStatement
 from sql.pending import Pending, Substitution, attach_subqueries
-from sql.plan import InsertPlan, PlannedStatement
+from sql.plan import InsertPlan, ObjectKind, PlannedStatement
 from sql.positions import position
 from sql.query_planner import QueryPlanner
 from sql.query_statement import (
@@ -89,10 +89,10 @@ def target_table(
 
 
 def _no_table(item: CatalogItem, pos: int, verb: str) -> SqlError:
+    if verb == "truncate":
+        return wrong_kind(item, ObjectKind.TABLE)
     if item.kind is ItemKind.INDEX:
         return cannot_open(item, pos)
-    if verb == "truncate":
-        return SqlError(WRONG_OBJECT_TYPE, f'"{item.name.item}" is not a table')
     if item.kind is ItemKind.MATERIALIZED_VIEW and verb != "copy to":
         verb = "change"
     kind = item.kind.value.replace("-", " ")

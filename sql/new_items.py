@@ -93,11 +93,14 @@ def check_column_names(names: list[str]) -> None:
         seen.add(name)
 
 
-def view_columns(planned: Sequence[OutputColumn], given: Sequence[str], verb: str) -> RelationDesc:
-    """The columns of a view: those of its query, the first ones renamed."""
+def view_columns(
+    planned: Sequence[OutputColumn], given: Sequence[str], too_many: str
+) -> RelationDesc:
+    """The columns of a view: those of its query, the first ones renamed; `too_many` is the error
+    when there are more names than columns."""
     names = [column.name for column in planned]
     if len(given) > len(names):
-        raise SqlError(SYNTAX_ERROR, f"{verb} specifies more column names than columns")
+        raise SqlError(SYNTAX_ERROR, too_many)
     names[: len(given)] = given
     check_column_names(names)
     if not names:

@@ -49,11 +49,7 @@ def existing_item(
     if item.is_system:
         raise SqlError("42501", f'permission denied: "{item.name.item}" is a system catalog')
     if item.kind is not item_kind:
-        raise SqlError(
-            WRONG_OBJECT_TYPE,
-            f'"{item.name.item}" is not {_article(kind)} {kind.value}',
-            hint=DROP_HINTS.get(item.kind),
-        )
+        raise wrong_kind(item, kind, DROP_HINTS.get(item.kind))
     return item
 
 
@@ -64,10 +60,11 @@ def altered_item(
     if_exists: bool,
     context: StatementContext,
 ) -> CatalogItem | None:
-    """The item that an ALTER names; ALTER TABLE may name any relation. In PostgreSQL's words."""
+    """The item that an ALTER names; ALTER TABLE and ALTER INDEX may name any relation. In
+    PostgreSQL's words."""
     session = context.session
     item = context.catalog.resolve_item(session.database, session.search_path, parts)
-    if item is not None and kind is ObjectKind.TABLE:
+    if item is not None and kind in (ObjectKind.TABLE, ObjectKind.INDEX):
         item_kind = item.kind
     try:
         return existing_item(parts, kind, item_kind, if_exists, context)
@@ -86,17 +83,31 @@ def skipped(kind: ObjectKind, name: ast.Name) -> NoOpPlan:
     return NoOpPlan(f"ALTER {kind.value.upper()}", notice=notice)
 
 
-def _article(kind: ObjectKind) -> str:
-    return "an" if kind is ObjectKind.INDEX else "a"
+def user_relation(name: ast.Name, context: StatementContext) -> CatalogItem:
+    """A relation that is no system catalog. Raises SqlError 42P01, 42501."""
+    session = context.session
+    item = context.catalog.resolve_item(session.database, session.search_path, name)
+    if item is None:
+        raise SqlError(UNDEFINED_TABLE, f'relation "{".".join(name)}" does not exist')
+    if item.is_system:
+        raise SqlError("42501", f'permission denied: "{item.name.item}" is a system catalog')
+    return item
 
 
-def cannot_open(index: CatalogItem, pos: int) -> SqlError:
+def wrong_kind(item: CatalogItem, kind: ObjectKind, hint: str | None = None) -> SqlError:
+    """The error for an item of another kind than the one that is meant."""
+    article = "an" if kind is ObjectKind.INDEX else "a"
+    message = f'"{item.name.item}" is not {article} {kind.value}'
+    return SqlError(WRONG_OBJECT_TYPE, message, hint=hint)
+
+
+def cannot_open(index: CatalogItem, pos: int | None) -> SqlError:
     """The error for an index where a relation with rows of its own is named."""
     return SqlError(
         WRONG_OBJECT_TYPE,
         f'cannot open relation "{index.name.item}"',
         detail="This operation is not supported for indexes.",
-        position=pos + 1,
+        position=None if pos is None else pos + 1,
     )
 
 

@@ -8,7 +8,6 @@ from core.errors import (
     FEATURE_NOT_SUPPORTED,
     INVALID_SCHEMA_NAME,
     SYNTAX_ERROR,
-    WRONG_OBJECT_TYPE,
     SqlError,
 )
 from sql import syntax as ast
@@ -16,8 +15,9 @@ from sql.catalog_view import CatalogItem, ItemKind, SchemaName
 from sql.cluster_planner import check_cluster
 from sql.identifiers import quote_name, quote_string
 from sql.macros import parse_query
+from sql.object_names import wrong_kind
 from sql.parse import ParsedStatement
-from sql.plan import PlannedStatement, SelectPlan
+from sql.plan import ObjectKind, PlannedStatement, SelectPlan
 from sql.query_planner import QueryPlanner
 from sql.query_statement import finish, plan_top_query, planned_statement
 from sql.scope import Scope
@@ -198,7 +198,7 @@ def plan_show_create(
             FEATURE_NOT_SUPPORTED, f"SHOW CREATE {statement.kind.upper()} is not supported"
         )
     if item.kind is not wanted:
-        raise SqlError(WRONG_OBJECT_TYPE, f'"{item.name.item}" is not a {statement.kind}')
+        raise wrong_kind(item, ObjectKind(statement.kind))
     text = (
         f"SELECT {quote_string(_full_name(item))} AS name, "
         f"{quote_string(item.create_sql + ';')} AS create_sql"

@@ -1,12 +1,10 @@
 """DDL against a real PostgreSQL, statement by statement: command tags, rows, notices, and the
 SQLSTATE, words, detail, hint and position of errors."""
 
-from collections.abc import Callable
-
-import psycopg
 import pytest
 
 from tests.running_server import HeadwaterServer
+from tests.system_catalog.answers import session_of
 
 SCRIPTS = {
     "create and drop": (
@@ -196,43 +194,13 @@ SCRIPTS = {
     ),
 }
 
-Answer = tuple[object, ...]
-
-
-def _session(dsn: str) -> tuple[psycopg.Connection, Callable[[str], Answer]]:
-    connection = psycopg.connect(dsn, autocommit=True)
-    notices: list[Answer] = []
-    connection.add_notice_handler(lambda diagnostics: notices.append(_fields(diagnostics)))
-
-    def run(statement: str) -> Answer:
-        notices.clear()
-        try:
-            cursor = connection.execute(statement.encode())
-        except psycopg.Error as error:
-            return (_fields(error.diag), *notices)
-        rows = cursor.fetchall() if cursor.description else None
-        return (cursor.statusmessage, rows, *notices)
-
-    return connection, run
-
-
-def _fields(diagnostics: psycopg.errors.Diagnostic) -> Answer:
-    return (
-        diagnostics.severity,
-        diagnostics.sqlstate,
-        diagnostics.message_primary,
-        diagnostics.message_detail,
-        diagnostics.message_hint,
-        diagnostics.statement_position,
-    )
-
 
 @pytest.mark.parametrize("topic", SCRIPTS)
 def test_answers_are_postgresqls(
     headwater_server: HeadwaterServer, fresh_database_url: str, topic: str
 ) -> None:
-    ours, run_ours = _session(headwater_server.dsn)
-    theirs, run_theirs = _session(fresh_database_url)
+    ours, run_ours = session_of(headwater_server.dsn)
+    theirs, run_theirs = session_of(fresh_database_url)
     with ours, theirs:
         for statement in SCRIPTS[topic]:
             assert run_ours(statement) == run_theirs(statement), statement
