@@ -7,18 +7,19 @@ dataflow also keeps a history, which answers reads at any time from `since` on; 
 what nobody holds.
 
 How rows are stored is nobody's business outside this module: most keys have one row, which is kept
-bare; the others have a dict from row identity to multiplicity.
+bare; the others have a dict of what tells rows apart: from the rows themselves to multiplicities
+where these do, else from their identities to both.
 """
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import chain
 from sys import getsizeof
-from typing import Final
+from typing import Any, Final
 
 from compute.dataflow.history import History
 from compute.dataflow.updates import Identity, Update, Updates, add_row, consolidate
-from compute.operators.keys import KeyFunction
+from compute.operators.keys import KeyFunction, same_row
 from core.ids import MAX_TIMESTAMP, Timestamp
 from core.rows import Datum, Row
 
@@ -26,7 +27,9 @@ SAMPLED_ROWS: Final = 64
 DISMANTLED_AT_ONCE: Final = 2048
 KEY_OVERHEAD_BYTES: Final = 110
 ROW_OVERHEAD_BYTES: Final = 90
-_Weighted = dict[Datum, Update]
+_Counted = dict[Row, int]
+_Named = dict[Datum, Update]
+_Weighted = _Counted | _Named
 
 
 class Arrangement:
@@ -35,6 +38,7 @@ class Arrangement:
     def __init__(self, key: KeyFunction, identity: Identity, *, skips_null: bool) -> None:
         self.key = key
         self._identity = identity
+        self._is_exact = identity is same_row
         self._skips_null = skips_null
         self._groups: dict[Datum, Row | _Weighted] = {}
         self.staged: dict[Datum, Updates] = {}
@@ -73,7 +77,7 @@ class Arrangement:
         if group is None:
             return ()
         if isinstance(group, dict):
-            return group.values()
+            return self._entries(group)
         return ((group, 1),)
 
     def get_at(self, key: Datum, ts: Timestamp) -> Iterable[Update]:
@@ -95,7 +99,7 @@ class Arrangement:
         """Every row as of the last commit; the arrangement must not change meanwhile."""
         for group in self._groups.values():
             if isinstance(group, dict):
-                yield from group.values()
+                yield from self._entries(group)
             else:
                 yield group, 1
 
@@ -133,8 +137,15 @@ class Arrangement:
             return
         if not self._row_bytes:
             self._measure(staged)
+        groups = self._groups
+        fold = self._fold_exact if self._is_exact else self._fold_named
         for key, updates in staged.items():
-            self._fold(key, updates)
+            group = groups.get(key)
+            if group is None and len(updates) == 1 and updates[0][1] == 1:
+                groups[key] = updates[0][0]
+                self.row_count += 1
+            else:
+                fold(key, group, updates)
         if self._history is not None:
             self._history.record(ts, staged)
         self.staged = {}
@@ -167,35 +178,48 @@ class Arrangement:
         if self._history is not None:
             yield from self._history.compact(min((since, *self._holds)))
 
-    def _fold(self, key: Datum, updates: Updates) -> None:
-        groups = self._groups
-        group = groups.get(key)
-        if group is None and len(updates) == 1 and updates[0][1] == 1:
-            groups[key] = updates[0][0]
-            self.row_count += 1
-            return
-        identity = self._identity
-        if group is None:
-            weighted: _Weighted = {}
-        elif isinstance(group, dict):
-            weighted = group
-        else:
-            weighted = {identity(group): (group, 1)}
-        before = len(weighted)
-        for row, diff in updates:
-            add_row(weighted, identity(row), row, diff)
-        self.row_count += len(weighted) - before
-        if len(weighted) > 1:
-            groups[key] = weighted
-        else:
-            self._shrink(key, weighted)
+    def _entries(self, group: Any) -> Iterable[Update]:
+        entries: Iterable[Update] = group.items() if self._is_exact else group.values()
+        return entries
 
-    def _shrink(self, key: Datum, weighted: _Weighted) -> None:
-        if not weighted:
+    def _fold_exact(self, key: Datum, group: Any, updates: Updates) -> None:
+        counted: _Counted = group if isinstance(group, dict) else {}
+        before = 0
+        if group is not None:
+            if group is not counted:
+                counted[group] = 1
+            before = len(counted)
+        for row, diff in updates:
+            count = counted.get(row, 0) + diff
+            if count:
+                counted[row] = count
+            else:
+                counted.pop(row, None)
+        self._keep(key, counted, before)
+
+    def _fold_named(self, key: Datum, group: Any, updates: Updates) -> None:
+        identity = self._identity
+        named: _Named = group if isinstance(group, dict) else {}
+        before = 0
+        if group is not None:
+            if group is not named:
+                named[identity(group)] = (group, 1)
+            before = len(named)
+        for row, diff in updates:
+            add_row(named, identity(row), row, diff)
+        self._keep(key, named, before)
+
+    def _keep(self, key: Datum, group: Any, before: int) -> None:
+        """Store a group that had `before` different rows; one that has one row is kept bare."""
+        self.row_count += len(group) - before
+        if len(group) > 1:
+            self._groups[key] = group
+            return
+        if not group:
             self._groups.pop(key, None)
             return
-        ((row, weight),) = weighted.values()
-        self._groups[key] = row if weight == 1 else weighted
+        ((row, weight),) = self._entries(group)
+        self._groups[key] = row if weight == 1 else group
 
     def _measure(self, staged: dict[Datum, Updates]) -> None:
         sample = [updates[0][0] for updates, _ in zip(staged.values(), range(SAMPLED_ROWS))]

@@ -28,9 +28,10 @@ def is_exact(sql_type: SqlType) -> bool:
 
 
 def identity_key(types: Sequence[SqlType]) -> KeyFunction:
-    """A key of rows of these types that is equal exactly for identical rows."""
+    """A key of rows of these types that is equal exactly for identical rows: `same_row` if the
+    rows themselves are."""
     if all(map(is_exact, types)):
-        return _same_row
+        return same_row
     return codec_for(tuple(t.base for t in types)).encode
 
 
@@ -88,7 +89,7 @@ def _function(source: str, names: dict[str, object]) -> KeyFunction:
     return function
 
 
-def _same_row(row: Row) -> Row:
+def same_row(row: Row) -> Row:
     return row
 
 
