@@ -120,7 +120,7 @@ def encoded(rows: Iterator[Rows], encoder: ResultEncoder) -> Iterator[Piece]:
             data = encoder.rows(some)
             step = max(1, min(PIECE_BYTES * step // len(data), MAX_STEP_GROWTH * step))
             if joins_header:
-                data, joins_header = _with_header(data, header), False
+                data, joins_header = with_header(data, header), False
             pending.append(data)
             pending_bytes += len(data)
             pending_rows += len(some)
@@ -135,7 +135,7 @@ def encoded(rows: Iterator[Rows], encoder: ResultEncoder) -> Iterator[Piece]:
     yield Piece(b"".join(pending), pending_rows, is_last=True)
 
 
-def _with_header(data: bytes, header: bytes) -> bytes:
+def with_header(data: bytes, header: bytes) -> bytes:
     """`data`, whole CopyData messages, with `header` at the start of the first one's payload."""
     length = int.from_bytes(data[1:5], "big")
     return copy_data(header + data[5 : 1 + length]) + data[1 + length :]

@@ -5,12 +5,13 @@ and a hold of its own, not its transaction's: it goes on for as long as somebody
 it holds follows it. Hence a transaction that subscribes can do nothing else.
 """
 
+from collections import deque
 from decimal import Decimal
-from typing import Final
 
 from compute.dataflow_messages import SubscribeEnvelope, SubscribeExport
-from compute.encode import COPY_BINARY_HEADER, COPY_BINARY_TRAILER, copy_data, result_encoder
+from compute.encode import result_encoder
 from compute.output_format import OutputKind
+from compute.result import with_header
 from controllers.compute_client import (
     OutputFormat,
     PeekChunk,
@@ -32,8 +33,6 @@ from frontend.session import Session
 from frontend.statements import RowSource
 from sql.plan import SubscribePlan
 
-NO_ROWS: Final = PeekChunk(b"", 0)
-
 
 class SubscribedRows:
     """The rows of a subscription; a source that may go on for ever."""
@@ -47,28 +46,31 @@ class SubscribedRows:
     ) -> None:
         self._stream: SubscribeStream | None = stream
         self._encoder = result_encoder(output)
-        self._nulls: Final = (None,) * (len(output.types) - 2)
+        self._nulls = (None,) * (len(output.types) - 2)
         self._tells_progress = progress is not None
         self._active = ACTIVE_SUBSCRIBES.labels(session_type)
         self._active.inc()
-        self._end = b""
-        self._begin = self._encoder.begin
-        if output.kind is OutputKind.COPY_BINARY:
-            self._begin = copy_data(COPY_BINARY_HEADER)
-            self._end = copy_data(COPY_BINARY_TRAILER)
-        self._first = NO_ROWS if progress is None else self._progress(progress)
+        self._joins_header = output.kind is OutputKind.COPY_BINARY
+        self._ready: deque[PeekChunk] = deque()
+        if self._encoder.begin and not self._joins_header:
+            self._ready.append(PeekChunk(self._encoder.begin, 0))
+        if progress is not None:
+            self._ready.append(self._progress(progress))
 
     async def next(self) -> PeekChunk | None:
-        if self._begin or self._first.row_count:
-            first, self._first = self._first, NO_ROWS
-            begin, self._begin = self._begin, b""
-            return PeekChunk(begin + first.data, first.row_count)
+        chunk = self._ready.popleft() if self._ready else await self._following()
+        if chunk is not None and self._joins_header:
+            self._joins_header = False
+            chunk = PeekChunk(with_header(chunk.data, self._encoder.begin), chunk.row_count)
+        return chunk
+
+    async def _following(self) -> PeekChunk | None:
         while self._stream is not None:
             try:
                 event = await self._stream.__anext__()
             except StopAsyncIteration:
                 await self.close()
-                end, self._end = self._end, b""
+                end = self._encoder.end
                 return PeekChunk(end, 0) if end else None
             if not isinstance(event, SubscribeProgress):
                 return event
@@ -106,6 +108,8 @@ async def open_subscription(
     try:
         session.transaction.start_subscribing()
         until = _until(session, hold.ts, up_to)
+        if not cached.sources and not cached.needs_time:
+            until = min(until, next_timestamp(hold.ts))  # what reads nothing never changes
         relation = substitute_relation(plan.query.relation, parameters, lambda call: None)
         export = _export(session, plan, output)
         stream = await session.clients.compute.subscribe(
@@ -154,7 +158,7 @@ def _until(session: Session, as_of: Timestamp, up_to: Timestamp | None) -> Times
                 "guaranteed to be empty",
             )
         )
-    return up_to
+    return min(up_to, MAX_TIMESTAMP)
 
 
 def _export(session: Session, plan: SubscribePlan, output: OutputFormat) -> SubscribeExport:
