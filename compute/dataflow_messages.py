@@ -31,12 +31,14 @@ class CollectionKind(StrEnum):
 class CollectionSource(msgspec.Struct, frozen=True, array_like=True):
     """Where a collection is read. `shard` is "" for kind INDEX; with `index` the arrangement of
     that index, in the same cluster, is read instead of the shard. Lookups read the source whose
-    `id` is that of their index."""
+    `id` is that of their index. `is_durable`: what is in the shard, not what the replica that
+    writes it, or has read it, has in memory."""
 
     id: GlobalId
     shard: ShardId
     kind: CollectionKind = CollectionKind.TABLE
     index: GlobalId | None = None
+    is_durable: bool = False
 
 
 class IndexExport(msgspec.Struct, frozen=True, array_like=True, tag="index"):

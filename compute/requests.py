@@ -147,8 +147,7 @@ class Reads:
             if source.index is not None:
                 reader = await instance.dataflows.index_reads.read(source.index, self.as_of)
             else:
-                tables = instance.tables(source.kind)
-                table = await tables.read(source.shard, types, self.as_of)
+                table = await _read(instance, source, types, self.as_of)
                 reader = TableAt(table, self.as_of)
             self.tables[source.id] = reader
 
@@ -162,11 +161,21 @@ class Reads:
     ) -> TableAt | IndexAt | None:
         if source.index is not None:
             return instance.dataflows.index_reads.ready(source.index, self.as_of)
+        if source.is_durable:
+            return None
         table = instance.tables(source.kind).ready(source.shard, types, self.as_of)
         if table is None:
             return None
         table.hold(self.as_of)
         return TableAt(table, self.as_of)
+
+
+async def _read(
+    instance: Instance, source: CollectionSource, types: tuple[SqlType, ...], as_of: Timestamp
+) -> Table:
+    if source.is_durable:
+        return await instance.dataflows.shard_tables.read_durable(source.shard, types, as_of)
+    return await instance.tables(source.kind).read(source.shard, types, as_of)
 
 
 class PeekRun:

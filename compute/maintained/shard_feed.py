@@ -49,7 +49,7 @@ class ShardFeeds:
 
     def __init__(self, location: PersistLocation, progress: Progress) -> None:
         self.progress = progress
-        self._location = location
+        self.location = location
         self._shards: dict[ShardId, WrittenShard] = {}
         self._sinks: dict[ShardId, Sink] = {}
         self._feeds: dict[tuple[ShardId, Types], ShardFeed] = {}
@@ -58,14 +58,28 @@ class ShardFeeds:
         """What is known here of a shard."""
         found = self._shards.get(id)
         if found is None:
-            found = self._shards[id] = WrittenShard(id, self._location)
+            found = self._shards[id] = WrittenShard(id, self.location)
         return found
 
     def feed(self, shard: ShardId, types: Types) -> "ShardFeed":
         """The feed of a shard, decoded as `types`."""
         return self._feeds.get((shard, types)) or ShardFeed(
-            self, WrittenShard(shard, self._location), types
+            self, WrittenShard(shard, self.location), types
         )
+
+    async def wait_durable(self, id: ShardId, as_of: Timestamp) -> None:
+        """Until the shard's upper has passed `as_of`. Raises StorageError, RefusedError."""
+        shard, moved = self.shard(id), asyncio.Event()
+        shard.add_listener(moved.set)
+        try:
+            while (await shard.fetch()).upper <= as_of:
+                moved.clear()
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(POLL_S):
+                        await moved.wait()
+        finally:
+            shard.remove_listener(moved.set)
+            self._forget_shard(id)
 
     def advanced(self, shard: ShardId, upper: Timestamp) -> None:
         """Somebody moved the upper of a shard; nothing happens if it is none of those here."""

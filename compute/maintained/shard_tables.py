@@ -19,6 +19,7 @@ from compute.dataflow.updates import Updates
 from compute.maintained.error_history import ErrorHistory
 from compute.maintained.feed import FeedLostError, Part
 from compute.maintained.shard_feed import ShardCursor, ShardFeed, ShardFeeds
+from compute.maintained.written_shard import WrittenShard
 from compute.metrics import LOADED_ROWS, LOADS
 from compute.scheduler import Scheduler
 from compute.table import Table
@@ -71,6 +72,14 @@ class ShardTables:
                 if attempt == LOAD_ATTEMPTS - 1:
                     raise
         raise AssertionError("unreachable")
+
+    async def read_durable(self, shard: ShardId, types: Types, as_of: Timestamp) -> Table:
+        """The same, of nothing but what is in the shard, as soon as that is complete: a table of
+        its own."""
+        feed = ShardFeed(self._feeds, WrittenShard(shard, self._feeds.location), types)
+        async with asyncio.timeout(READ_TIMEOUT_S):
+            await self._feeds.wait_durable(shard, as_of)
+        return await _own_table(feed, as_of, self._scheduler)
 
     @property
     def size_bytes(self) -> int:
@@ -177,13 +186,7 @@ class _Resident:
                 return table
         finally:
             self._waiting -= 1
-        table, errors = Table(self._feed.types, as_of), ErrorHistory()
-        await self._load(table, errors, as_of)
-        error = errors.first_at(as_of)
-        if error is not None:
-            raise error
-        table.hold(as_of)
-        return table
+        return await _own_table(self._feed, as_of, self._scheduler)
 
     async def advance_since(self) -> None:
         """Forget what nobody reads any more."""
@@ -216,7 +219,7 @@ class _Resident:
             self._cursor = cursor = await self._feed.follow(as_of, self._wake.set)
             self._announce()
             await self._feed.feeds.progress.wait_past(lambda: self._feed.upper, as_of)
-            await self._load(self._table, self._errors, as_of)
+            await _load(self._feed, self._table, self._errors, as_of, self._scheduler)
             self._is_loaded = True
             while True:
                 self._announce()
@@ -230,18 +233,6 @@ class _Resident:
                 _log.warning("collection_lost", shard=self._feed.shard.id, error=repr(error))
             self._fail(error)
 
-    async def _load(self, table: Table, errors: ErrorHistory, as_of: Timestamp) -> None:
-        LOADS.inc()
-        retractions: Updates = []
-        async with contextlib.aclosing(self._feed.snapshot(as_of)) as parts:
-            async for part in parts:
-                _insert(table, part, retractions, self._codec.encode)
-                errors.add(as_of, part.errors)
-                LOADED_ROWS.inc(len(part.updates))
-                await self._scheduler.turn()
-        await self._remove(table, retractions, as_of)
-        table.finish_snapshot()
-
     async def _apply(self, cursor: ShardCursor) -> None:
         ts = cursor.next_ts
         retractions: Updates = []
@@ -251,14 +242,9 @@ class _Resident:
                 _insert(self._table, part, retractions, self._codec.encode)
                 if part.errors:
                     self._errors.add(ts, part.errors)
-            await self._remove(self._table, retractions, ts)
+            await _remove(self._table, retractions, ts, self._codec.encode, self._scheduler)
             self._table.commit(ts, sum(-diff for _, diff in retractions))
             self._is_applying = False
-
-    async def _remove(self, table: Table, retractions: Updates, ts: Timestamp) -> None:
-        encode = self._codec.encode
-        for row, diff in retractions:
-            await self._scheduler.run(table.remove(encode(row), -diff, ts))
 
     def _announce(self) -> None:
         changed, self._changed = self._changed, asyncio.get_running_loop().create_future()
@@ -270,6 +256,44 @@ class _Resident:
             self._cursor.close()
         self._on_end(self)
         self._announce()
+
+
+async def _own_table(feed: ShardFeed, as_of: Timestamp, scheduler: Scheduler) -> Table:
+    """A table of one read, held at its time."""
+    table, errors = Table(feed.types, as_of), ErrorHistory()
+    await _load(feed, table, errors, as_of, scheduler)
+    error = errors.first_at(as_of)
+    if error is not None:
+        raise error
+    table.hold(as_of)
+    return table
+
+
+async def _load(
+    feed: ShardFeed, table: Table, errors: ErrorHistory, as_of: Timestamp, scheduler: Scheduler
+) -> None:
+    LOADS.inc()
+    encode = codec_for(tuple(t.base for t in feed.types)).encode
+    retractions: Updates = []
+    async with contextlib.aclosing(feed.snapshot(as_of)) as parts:
+        async for part in parts:
+            _insert(table, part, retractions, encode)
+            errors.add(as_of, part.errors)
+            LOADED_ROWS.inc(len(part.updates))
+            await scheduler.turn()
+    await _remove(table, retractions, as_of, encode, scheduler)
+    table.finish_snapshot()
+
+
+async def _remove(
+    table: Table,
+    retractions: Updates,
+    ts: Timestamp,
+    encode: Callable[[Row], bytes],
+    scheduler: Scheduler,
+) -> None:
+    for row, diff in retractions:
+        await scheduler.run(table.remove(encode(row), -diff, ts))
 
 
 def _insert(table: Table, part: Part, retractions: Updates, encode: Callable[[Row], bytes]) -> None:
