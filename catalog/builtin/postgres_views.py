@@ -8,6 +8,8 @@ from typing import Final
 
 from catalog.builtin.definitions import PG_CATALOG, view
 
+_WITH_INDEXES: Final = "LEFT JOIN mz_internal.mz_indexed_relations x ON x.id = i.id"
+
 POSTGRES_VIEWS: Final = (
     view(
         140,
@@ -28,7 +30,7 @@ POSTGRES_VIEWS: Final = (
         reltuples float4! = -1
         relallvisible int4! = 0
         reltoastrelid oid! = 0
-        relhasindex bool! = i.has_index
+        relhasindex bool! = x.id IS NOT NULL
         relisshared bool! = false
         relpersistence char! = CASE WHEN i.is_temporary THEN 't' ELSE 'p' END
         relkind char! = CASE i.type WHEN 'view' THEN 'v' WHEN 'materialized-view' THEN 'm'
@@ -51,7 +53,7 @@ POSTGRES_VIEWS: Final = (
         relpartbound text = NULL
         relhasoids bool! = false
         """,
-        "FROM mz_internal.mz_visible_items i",
+        f"FROM mz_internal.mz_visible_items i {_WITH_INDEXES}",
         oid=1259,
         comment="Tables, views, indexes and everything else with columns.",
     ),
@@ -346,12 +348,15 @@ POSTGRES_VIEWS: Final = (
         tablename name! = i.name
         tableowner name = i.owner_name
         tablespace name = NULL
-        hasindexes bool! = i.has_index
+        hasindexes bool! = x.id IS NOT NULL
         hasrules bool! = false
         hastriggers bool! = false
         rowsecurity bool! = false
         """,
-        "FROM mz_internal.mz_visible_items i WHERE i.type = 'table' OR i.type = 'source'",
+        f"""
+        FROM mz_internal.mz_visible_items i {_WITH_INDEXES}
+        WHERE i.type = 'table' OR i.type = 'source'
+        """,
         comment="Tables.",
     ),
     view(
@@ -379,12 +384,13 @@ POSTGRES_VIEWS: Final = (
         matviewname name! = i.name
         matviewowner name = i.owner_name
         tablespace name = NULL
-        hasindexes bool! = i.has_index
+        hasindexes bool! = x.id IS NOT NULL
         ispopulated bool! = true
         definition text! = d.definition
         """,
-        """
+        f"""
         FROM mz_internal.mz_visible_items i JOIN mz_internal.mz_definitions d ON d.oid = i.oid
+            {_WITH_INDEXES}
         WHERE i.type = 'materialized-view'
         """,
         comment="Materialized views.",

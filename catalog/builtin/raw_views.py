@@ -239,6 +239,20 @@ RAW_VIEWS: Final = (
         comment="The keys of indexes: columns of what they are on, or expressions.",
     ),
     view(
+        114,
+        MZ_INTERNAL,
+        "mz_indexed_relations",
+        """
+        id text! = r.value->>'index_on'
+        """,
+        """
+        FROM mz_internal.mz_catalog_raw r
+        WHERE r.kind = 'item' AND r.value->>'index_on' IS NOT NULL
+        GROUP BY r.value->>'index_on'
+        """,
+        comment="What has an index.",
+    ),
+    view(
         120,
         MZ_INTERNAL,
         "mz_visible_schemas",
@@ -272,16 +286,11 @@ RAW_VIEWS: Final = (
         column_count int4! = i.column_count
         is_temporary bool! = i.temporary_connection IS NOT NULL
         index_on text = i.index_on
-        has_index bool! = x.index_on IS NOT NULL
         """,
         """
         FROM mz_internal.mz_items i
             JOIN mz_internal.mz_visible_schemas s ON s.id = i.schema_id
             LEFT JOIN mz_catalog.mz_roles r ON r.id = i.owner_id
-            LEFT JOIN (
-                SELECT DISTINCT x.index_on FROM mz_internal.mz_items x
-                WHERE x.index_on IS NOT NULL
-            ) x ON x.index_on = i.id
         WHERE i.temporary_connection IS NULL OR i.temporary_connection = pg_backend_pid()
         """,
         comment="Items of the current database, of the system and of this connection.",

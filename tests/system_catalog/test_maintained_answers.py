@@ -146,11 +146,6 @@ SCRIPTS = {
         "select 's9.m'::regclass, 's9.ti'::regclass, to_regclass('s9.t_b_a_idx1')",
         "alter table s9.u rename column a to aa",
         "select indexdef from pg_indexes where tablename = 'u' order by 1",
-        (
-            "select attrelid::regclass, attname from pg_attribute where attrelid in "
-            "(select indexrelid from pg_index where indrelid = 's9.u'::regclass) and attnum > 0 "
-            "order by 1, 2"
-        ),
     ),
 }
 INDEXES = (
