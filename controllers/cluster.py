@@ -88,6 +88,7 @@ class Cluster:
         self.dataflows = ClusterDataflows(collections, self.send_to, self._advanced)
         self.subscriptions = ClusterSubscriptions(self.send_to)
         self.is_ready = asyncio.Event()
+        self.is_to_serve = bool(spec.replicas)  # it has replicas, or is about to
         self.config = config
         self._orchestrator = orchestrator
         self._requests: dict[int, Request] = {}
@@ -122,9 +123,13 @@ class Cluster:
             if replica.connection is not None:
                 replica.connection.send_frame(frame)
 
+    def expect(self, spec: ClusterSpec) -> None:
+        """Let requests wait for these replicas, which are about to be ensured."""
+        self.name = spec.name
+        self.is_to_serve = bool(spec.replicas)
+
     def ensure(self, spec: ClusterSpec) -> list[Replica]:
         """Have exactly these replicas; those that are no longer wanted are returned."""
-        self.name = spec.name
         wanted = {process_name(spec.id, replica.id): replica for replica in spec.replicas}
         gone = [replica for process, replica in self.replicas.items() if process not in wanted]
         for replica in gone:

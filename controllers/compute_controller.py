@@ -97,6 +97,17 @@ class ComputeClusters:
         """Tell `listener` of each upper that a replica moved."""
         self._shard_listeners.append(listener)
 
+    def expect_cluster(self, spec: ClusterSpec) -> None:
+        """A cluster with these replicas is in the catalog, and is about to be ensured: requests
+        wait for it from now on."""
+        found = self._clusters.get(spec.id)
+        if found is None:
+            self._clusters[spec.id] = Cluster(
+                spec, self._orchestrator, self._config, self._collections, self._relay
+            )
+        else:
+            found.expect(spec)
+
     async def ensure_cluster(self, spec: ClusterSpec) -> None:
         """Run a cluster with exactly these replicas; returns before they serve."""
         if self._is_closed:
@@ -106,11 +117,8 @@ class ComputeClusters:
                 asyncio.create_task(self._watch_silence(), name="replica watch"),
                 asyncio.create_task(self._allow_compaction(), name="compaction of dataflows"),
             ]
-        found = self._clusters.get(spec.id)
-        if found is None:
-            found = self._clusters[spec.id] = Cluster(
-                spec, self._orchestrator, self._config, self._collections, self._relay
-            )
+        self.expect_cluster(spec)
+        found = self._clusters[spec.id]
         await found.drop(found.ensure(spec))
 
     async def drop_cluster(self, cluster: str) -> None:
@@ -257,7 +265,7 @@ class ComputeClusters:
         cluster = self._clusters.get(id)
         if cluster is None:
             raise SqlError(UNDEFINED_OBJECT, f'unknown cluster "{id}"')
-        if not cluster.replicas:
+        if not cluster.is_to_serve:
             raise SqlError(
                 CANNOT_CONNECT_NOW,
                 f'cluster "{cluster.name}" has no replicas available to service request',

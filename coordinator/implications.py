@@ -68,6 +68,8 @@ class Implications:
 class ClusterController(Protocol):
     """What is needed of the compute controller."""
 
+    def expect_cluster(self, spec: ClusterSpec) -> None: ...
+
     async def ensure_cluster(self, spec: ClusterSpec) -> None: ...
 
     async def drop_cluster(self, cluster: str) -> None: ...
@@ -109,12 +111,9 @@ Finalize = Callable[[Iterable[ShardId], Timestamp], None]
 def implications(old: Catalog, new: Catalog, items: Iterable[GlobalId]) -> Implications:
     """What to do so that the controllers, which fit `old`, fit `new`; of all items, only `items`
     may differ."""
-    to_run: list[ClusterSpec] = []
     to_drop: list[str] = []
-    if old.clusters is not new.clusters or old.replicas is not new.replicas:
-        before, after = _clusters(old), _clusters(new)
-        to_run = [spec for id, spec in after.items() if before.get(id) != spec]
-        to_drop = [id for id in before if id not in after]
+    if old.clusters is not new.clusters:
+        to_drop = [id for id in old.clusters if id not in new.clusters]
     to_finalize: list[ShardId] = []
     if old.unfinalized is not new.unfinalized:
         to_finalize = [shard for shard in new.unfinalized if shard not in old.unfinalized]
@@ -124,9 +123,15 @@ def implications(old: Catalog, new: Catalog, items: Iterable[GlobalId]) -> Impli
     ):
         limits = replica_limits(new)
     maintained, dropped = _dataflows(old, new, items)
-    return Implications(
-        tuple(to_run), tuple(to_drop), tuple(to_finalize), limits, maintained, dropped
-    )
+    to_run = _clusters_to_run(old, new)
+    return Implications(to_run, tuple(to_drop), tuple(to_finalize), limits, maintained, dropped)
+
+
+def _clusters_to_run(old: Catalog, new: Catalog) -> tuple[ClusterSpec, ...]:
+    if old.clusters is new.clusters and old.replicas is new.replicas:
+        return ()
+    before = _clusters(old)
+    return tuple(spec for id, spec in _clusters(new).items() if before.get(id) != spec)
 
 
 def _dataflows(
@@ -200,7 +205,10 @@ class ImplicationsTask:
         self._wake.set()
 
     def changed(self, change: CatalogChange) -> None:
-        """A newer catalog was published: hold its time for what it created."""
+        """A newer catalog was published: hold its time for what it created, and let requests to its
+        clusters wait for them."""
+        for spec in _clusters_to_run(change.old, change.new):
+            self._clusters.expect_cluster(spec)
         for id in change.items:
             record = _record(change.new, id)
             if record is not None and is_maintained(record) and id not in change.old.items:

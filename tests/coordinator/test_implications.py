@@ -102,12 +102,16 @@ class RecordingControllers:
 
     def __init__(self) -> None:
         self.running: dict[str, ClusterSpec] = {}
+        self.expected: dict[str, ClusterSpec] = {}
         self.dataflows: dict[GlobalId, DataflowDescription] = {}
         self.holds: dict[GlobalId, ReadHold | None] = {}
         self.refused: dict[GlobalId, SqlError] = {}
         self.uppers: dict[ShardId, Timestamp] = {}
         self.finalized: list[ShardId] = []
         self.dropped: dict[GlobalId, str] = {}
+
+    def expect_cluster(self, spec: ClusterSpec) -> None:
+        self.expected[spec.id] = spec
 
     async def ensure_cluster(self, spec: ClusterSpec) -> None:
         self.running[spec.id] = spec
@@ -274,6 +278,7 @@ async def test_clusters_come_before_their_dataflows_and_go_after_them() -> None:
     assert len(controllers.running["u2"].replicas) == 2
     assert len(controllers.dataflows) == 1
     environment.publish(RenameCluster("c", "d"), AlterCluster("d", replication_factor=0))
+    assert controllers.expected["u2"] == ClusterSpec("u2", "d", ())
     await environment.settle()
     assert controllers.running["u2"] == ClusterSpec("u2", "d", ())
     environment.publish(DropClusters(("d",), cascade=True))
