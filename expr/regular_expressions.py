@@ -6,6 +6,7 @@ quantifier is lazy; patterns without lazy quantifiers therefore run in RE2's lon
 """
 
 import re
+from collections.abc import Iterator
 from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
@@ -47,6 +48,7 @@ _CONTROL: Final = {"a": "\a", "b": "\b", "e": "\x1b", "f": "\f", "n": "\n", "r":
     "0": "\0",
 }
 _BOUND: Final = re.compile(r"\{(\d+)(?:(,)(\d*))?\}", re.ASCII)
+_ADVANCED: Final = re.compile(r"\\|\(\?|[*+?}]\?")
 _HEX: Final = {"x": (1, 255), "u": (4, 4), "U": (8, 8)}
 
 
@@ -58,6 +60,7 @@ class Flags(NamedTuple):
     newline_stops: bool = False  # . and [^x] never match a newline
     expanded: bool = False  # white space and comments in the pattern do not count
     is_literal: bool = False
+    is_extended: bool = False  # without what is new in advanced regular expressions
     is_global: bool = False
 
 
@@ -69,6 +72,14 @@ class Regex(NamedTuple):
 
     def matches(self, text: str) -> bool:
         return self.compiled.search(text) is not None
+
+    def each_match(self, text: str, start: int = 0) -> Iterator[Any]:
+        """The matches that do not overlap. RE2 finds an empty match that lies ahead twice."""
+        last = None
+        for match in self.compiled.finditer(text, start):
+            if match.span() != last:
+                yield match
+            last = match.span()
 
 
 def parse_flags(text: str, *, allow_global: bool = False) -> Flags:
@@ -96,8 +107,10 @@ def parse_flags(text: str, *, allow_global: bool = False) -> Flags:
                 flags = flags._replace(expanded=False)
             case "q":
                 flags = flags._replace(is_literal=True)
-            case "b" | "e":
-                pass
+            case "b":
+                raise _unsupported("basic regular expressions")
+            case "e":
+                flags = flags._replace(is_extended=True)
             case _:
                 raise SqlError(
                     INVALID_PARAMETER_VALUE, f'invalid regular expression option: "{letter}"'
@@ -111,6 +124,8 @@ def compile_regex(pattern: str, flags: Flags = Flags()) -> Regex:
     if len(pattern) > MAX_PATTERN:
         raise invalid("regular expression is too complex")
     pattern, flags = _embedded_options(pattern, flags)
+    if flags.is_extended and _ADVANCED.search(pattern):
+        raise _unsupported("escapes and options in extended regular expressions")
     if flags.is_literal:
         source, is_lazy = re2.escape(pattern), False
     else:
@@ -133,6 +148,10 @@ def compile_regex(pattern: str, flags: Flags = Flags()) -> Regex:
 
 def invalid(reason: str) -> SqlError:
     return SqlError(INVALID_REGULAR_EXPRESSION, f"invalid regular expression: {reason}")
+
+
+def _unsupported(what: str) -> SqlError:
+    return SqlError(FEATURE_NOT_SUPPORTED, f"{what} are not supported")
 
 
 def _compile_error(error: re2.error) -> SqlError:
@@ -174,6 +193,8 @@ def _embedded_options(pattern: str, flags: Flags) -> tuple[str, Flags]:
             updates["newline_stops"] = one.newline_stops
         elif letter in "xt":
             updates["expanded"] = one.expanded
+        elif letter == "e":
+            updates["is_extended"] = True
     if given.is_literal:
         updates["is_literal"] = True
     return pattern[match.end() :], flags._replace(**updates)
@@ -244,9 +265,7 @@ class _Translator:
             self.position = end + 1
             return
         if following[:2] in ("?=", "?!") or following[:3] in ("?<=", "?<!"):
-            raise SqlError(
-                FEATURE_NOT_SUPPORTED, "lookaround in regular expressions is not supported"
-            )
+            raise _unsupported("lookahead and lookbehind in regular expressions")
         self.depth += 1
         if self.depth > MAX_GROUP_DEPTH:
             raise invalid("regular expression is too complex")
@@ -294,10 +313,7 @@ class _Translator:
         elif following in "AZyYmM":
             self._constraint(following)
         elif following in "123456789":
-            raise SqlError(
-                FEATURE_NOT_SUPPORTED,
-                "back references in regular expressions are not supported",
-            )
+            raise _unsupported("back references in regular expressions")
         else:
             character, length = self._character_escape()
             self._emit(re2.escape(character), length=length)

@@ -1,6 +1,7 @@
 """LIKE, SIMILAR TO and the regular-expression operators and functions."""
 
 from collections.abc import Callable, Sequence
+from itertools import islice
 from typing import Any, Final
 
 from core.errors import INVALID_PARAMETER_VALUE, SqlError
@@ -91,7 +92,7 @@ def _replace(
     end = length = 0
     if start - 1 > len(text):
         return text
-    for count, match in enumerate(regex.compiled.finditer(text, start - 1), 1):
+    for count, match in enumerate(regex.each_match(text, start - 1), 1):
         if occurrence and count < occurrence:
             continue
         pieces.append(text[end : match.start()])
@@ -162,7 +163,7 @@ def _regexp_matches(text: str, pattern: str, flags_text: str = "") -> list[tuple
     if not flags.is_global:
         match = regex.compiled.search(text)
         return [] if match is None else [(_groups_of(match, regex),)]
-    return [(_groups_of(match, regex),) for match in regex.compiled.finditer(text)]
+    return [(_groups_of(match, regex),) for match in regex.each_match(text)]
 
 
 def _split(text: str, pattern: str, flags: str, function: str) -> list[str]:
@@ -171,7 +172,7 @@ def _split(text: str, pattern: str, flags: str, function: str) -> list[str]:
     regex = compile_regex(pattern, parse_flags(flags))
     pieces: list[str] = []
     end = 0
-    for match in regex.compiled.finditer(text):
+    for match in regex.each_match(text):
         start, stop = match.start(), match.end()
         if start == stop and (start == end or start >= len(text)):
             if start == 0 or start >= len(text) or start == end:
@@ -188,7 +189,15 @@ def _regexp_count(text: str, pattern: str, start: int = 1, flags: str = "") -> i
     regex = compile_regex(pattern, parse_flags(flags))
     if start - 1 > len(text):
         return 0
-    return sum(1 for _ in regex.compiled.finditer(text, start - 1))
+    return sum(1 for _ in regex.each_match(text, start - 1))
+
+
+def _occurrence(regex: Regex, text: str, start: int, occurrence: int) -> Any | None:
+    """The match of that number from `start` on. Of a pattern without groups, the first group is
+    the whole match."""
+    if start - 1 > len(text):
+        return None
+    return next(islice(regex.each_match(text, start - 1), occurrence - 1, None), None)
 
 
 def _regexp_substr(
@@ -206,13 +215,11 @@ def _regexp_substr(
         raise SqlError(INVALID_PARAMETER_VALUE, f'invalid value for parameter "subexpr": {group}')
     _no_global("regexp_substr", flags)
     regex = compile_regex(pattern, parse_flags(flags))
-    if start - 1 > len(text) or group > regex.groups:
+    match = _occurrence(regex, text, start, occurrence)
+    if match is None or group > max(regex.groups, 1):
         return None
-    for count, match in enumerate(regex.compiled.finditer(text, start - 1), 1):
-        if count == occurrence:
-            found: str | None = match.group(group)
-            return found
-    return None
+    found: str | None = match.group(min(group, regex.groups))
+    return found
 
 
 def _regexp_instr(
@@ -235,13 +242,11 @@ def _regexp_instr(
         raise SqlError(INVALID_PARAMETER_VALUE, f'invalid value for parameter "subexpr": {group}')
     _no_global("regexp_instr", flags)
     regex = compile_regex(pattern, parse_flags(flags))
-    if start - 1 > len(text) or group > regex.groups:
+    match = _occurrence(regex, text, start, occurrence)
+    if match is None or group > max(regex.groups, 1):
         return 0
-    for count, match in enumerate(regex.compiled.finditer(text, start - 1), 1):
-        if count == occurrence:
-            span = match.span(group)
-            return 0 if span[0] < 0 else span[end_option] + 1
-    return 0
+    span = match.span(min(group, regex.groups))
+    return 0 if span[0] < 0 else int(span[end_option]) + 1
 
 
 def _substring_regex(text: str, pattern: str) -> str | None:

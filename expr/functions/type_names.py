@@ -1,12 +1,24 @@
 """Functions that know the names of types: types are fixed, so they need no catalog."""
 
+from typing import Final
+
+from core.errors import SqlError
+from core.rows import Datum
 from core.sql_types import INT4, OID, REGTYPE, TEXT
-from core.type_names import format_type, type_oid
+from core.type_names import format_type
 from expr.registry import Function, FunctionKind, register
+from expr.scalar import EvaluationContext
+from expr.text_format import text_input
+
+_READ: Final = text_input(REGTYPE, EvaluationContext())
 
 
-def _to_regtype(text: str) -> int | None:
-    return int(text) if text.isascii() and text.isdigit() and len(text) < 10 else type_oid(text)
+def _to_regtype(text: str) -> Datum:
+    """The type of a name or a number; None when there is none of the name."""
+    try:
+        return _READ(text)
+    except SqlError:
+        return None
 
 
 register(

@@ -1,12 +1,14 @@
 """Calls on which values made at random rarely show a difference, compared with PostgreSQL."""
 
+from typing import Final
+
 import pytest
 
-from tests.expr.comparison import mismatches
+from tests.expr.comparison import Texts, mismatches
 from tests.expr.postgres_reference import PostgresReference
 from tests.expr.signatures import signatures
 
-CALLS = {
+CALLS: Final[dict[str, list[Texts]]] = {
     # Floats are added and divided step by step.
     "date_part(text,timestamp)": [
         ("epoch", "3059-01-01 00:00:00.000233"),
@@ -43,6 +45,20 @@ CALLS = {
         ("MMMDCCCLXXXVIIII", "RN"),
         ("-9.5", "99.9S"),
     ],
+    # An empty match that lies ahead counts once.
+    "regexp_count(text,text)": [("abc", "$"), ("a b", "x|$"), ("", "$"), ("abc", "b*")],
+    "regexp_count(text,text,int4,text)": [("a\nb\n", "$", "1", "n"), ("a\nb\n", "^", "1", "n")],
+    "regexp_replace(text,text,text,text)": [("abc", "$", "x", "g"), ("ab cd", "\\y", "|", "g")],
+    "regexp_substr(text,text,int4,int4,text,int4)": [
+        ("ab", "b", "1", "1", "", "1"),
+        ("ab", "b", "1", "1", "", "2"),
+        ("ab", "(b)", "1", "1", "", "2"),
+    ],
+    "regexp_instr(text,text,int4,int4,int4,text,int4)": [
+        ("ab", "b", "1", "1", "0", "", "1"),
+        ("ab", "(a)|b", "1", "2", "0", "", "1"),
+    ],
+    "to_regtype(text)": [("-",), ("4294967295",), ("4294967296",)],
     "to_timestamp(text,text)": [
         ("12 6", "FF1 SS"),
         ("Mon Mon", "DY DY"),
