@@ -36,6 +36,11 @@ def lookup_source(catalog: Catalog, lookup: Lookup) -> CollectionSource:
     return msgspec.structs.replace(source, id=lookup.index)
 
 
+def durable_source(catalog: Catalog, id: GlobalId, name: GlobalId) -> CollectionSource:
+    """What is durable of a collection that is written directly, as a source of that name."""
+    return msgspec.structs.replace(collection_source(catalog, id), id=name, is_durable=True)
+
+
 def query_sources(catalog: Catalog, query: Query) -> tuple[CollectionSource, ...]:
     """Where to read all that a query reads."""
     sources = list(collection_sources(catalog, query.depends_on, query.indexes))

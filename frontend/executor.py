@@ -12,6 +12,7 @@ from core import errors
 from core.errors import SqlError
 from core.rows import Row
 from core.sql_types import RelationDesc
+from frontend.checking import open_check
 from frontend.control import control_transaction, discard, run_set, show_rows
 from frontend.copying import start_copy_from, start_copy_subscription, start_copy_to
 from frontend.cursors import (
@@ -24,6 +25,7 @@ from frontend.cursors import (
 from frontend.datums import row_encoder
 from frontend.ddl import DdlPlan, run_ddl
 from frontend.dml import write
+from frontend.explaining import analyze
 from frontend.metrics import query_counter
 from frontend.planning import subscription_of
 from frontend.responses import Notice
@@ -33,6 +35,8 @@ from frontend.statements import Portal, PortalState, ReadyRows, RowSource
 from frontend.subscribe import open_subscription
 from frontend.transaction import TransactionStatus
 from sql.plan import (
+    AnalyzePlan,
+    CheckPlan,
     CloseCursorPlan,
     CopyFormat,
     CopyFromPlan,
@@ -124,6 +128,9 @@ async def execute(session: Session, portal: Portal, *, is_alone: bool) -> Outcom
         case SelectPlan():
             source = await open_query(session, portal.cached, portal.parameters, portal.formats)
             return _rows(portal, source, "SELECT {}")
+        case CheckPlan():
+            source = await open_check(session, portal.cached, portal.parameters, portal.formats)
+            return _rows(portal, source, "CHECK {}")
         case InsertPlan() | MutatePlan():
             return await _write(session, portal, is_alone=is_alone)
         case ExecutePlan() as plan:
@@ -199,6 +206,10 @@ async def _execute_other(session: Session, portal: Portal, *, is_alone: bool) ->
         case ExplainPlan():
             assert desc is not None
             return _ready(session, portal, desc, [(line,) for line in plan.lines], "EXPLAIN")
+        case AnalyzePlan():
+            assert desc is not None
+            lines = await analyze(session, cached, plan, portal.parameters)
+            return _ready(session, portal, desc, [(line,) for line in lines], "EXPLAIN")
         case CopyToPlan():
             columns = plan.query.desc.columns
             source = await start_copy_to(session, cached, plan)

@@ -47,6 +47,13 @@ CANCELED_PEEKS: Final = Counter("mz_canceled_peeks", "Reads that were cancelled.
 CONNECTIONS_REFUSED: Final = Counter(
     "mz_connections_refused", "Connections refused before a session began.", ["reason"]
 )
+CHECK_RUNS: Final = Counter("mz_check_view_runs", "Checks of maintained views that ended.")
+CHECK_MISMATCHES: Final = Counter(
+    "mz_check_view_mismatches", "Checks that found a maintained view to be wrong."
+)
+CHECK_MISMATCHED_ROWS: Final = Counter(
+    "mz_check_view_mismatched_rows", "Different rows that such checks found."
+)
 WRITE_CONFLICTS: Final = Counter(
     "mz_optimistic_write_conflicts", "Writes tried again since something they read had changed."
 )

@@ -11,7 +11,7 @@ from collections import OrderedDict
 from dataclasses import dataclass, field
 from typing import Final, TypeVar
 
-from catalog.sources import query_sources, stored_below
+from catalog.sources import durable_source, query_sources, stored_below
 from catalog.state import Catalog
 from compute.dataflow_messages import CollectionSource
 from compute.output_format import OutputFormat
@@ -262,7 +262,13 @@ def derive(
     query = query_of(planned.plan)
     if query is None:
         return CachedPlan(planned, parsed, catalog, scope, None)
+    plan = planned.plan
+    sources = query_sources(catalog, query)
     cluster = catalog.cluster_named(scope.session.cluster)
+    if isinstance(plan, CheckPlan):
+        cluster = catalog.cluster_named(plan.cluster)
+        if plan.durable is not None:
+            sources += (durable_source(catalog, plan.maintained, plan.durable),)
     reads = stored_below(catalog, query.depends_on)
     return CachedPlan(
         planned,
@@ -272,7 +278,7 @@ def derive(
         query,
         find_holes(query, len(planned.parameter_types)),
         tuple(id for id in query.depends_on if catalog.items[id].item.is_introspection),
-        query_sources(catalog, query),
+        sources,
         None if cluster is None else cluster.id,
         reads,
         frozenset(read for read in reads if not read.startswith("s")),

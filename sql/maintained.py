@@ -79,9 +79,7 @@ def maintained_rows(
     relation = optimize_hir(rows, context)
     check_maintained(relation)
     depends_on = frozenset(context.depends_on)
-    indexes = {id: found[0].id for id, found in context.indexes.items() if found}
-    read_from = tuple((id, index) for id, index in indexes.items() if id in depends_on)
-    return MaintainedPlan(relation, depends_on, read_from, desc, key)
+    return MaintainedPlan(relation, depends_on, context.scanned_indexes(), desc, key)
 
 
 def asserted_not_null(rows: Hir, item_name: str, names: Sequence[str], asserted: Set[str]) -> Hir:

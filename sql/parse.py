@@ -18,6 +18,7 @@ from typing import Final
 from core.errors import PROGRAM_LIMIT_EXCEEDED, SqlError
 from sql import limits
 from sql import syntax as ast
+from sql.inspection_syntax import Check, Explain, ExplainResources, ExplainTimestamp
 from sql.lexer import tokenize
 from sql.maintained_syntax import (
     AlterOptions,
@@ -115,7 +116,10 @@ _CLASSES: Final[dict[type[ast.Statement], tuple[StatementKind, str]]] = {
     ast.CreateDatabase: (StatementKind.DDL, "CREATE DATABASE"),
     ast.CreateSchema: (StatementKind.DDL, "CREATE SCHEMA"),
     ast.CreateRole: (StatementKind.DDL, "CREATE ROLE"),
-    ast.Explain: (StatementKind.QUERY, "EXPLAIN"),
+    Explain: (StatementKind.QUERY, "EXPLAIN"),
+    ExplainTimestamp: (StatementKind.QUERY, "EXPLAIN"),
+    ExplainResources: (StatementKind.QUERY, "EXPLAIN"),
+    Check: (StatementKind.QUERY, "CHECK"),
     ast.SetTransaction: (StatementKind.TRANSACTION, "SET"),
     ast.ShowVariable: (StatementKind.SETTING, "SHOW"),
     ast.ShowObjects: (StatementKind.QUERY, "SHOW"),

@@ -212,10 +212,14 @@ class ExplainTimestampPlan:
 
 @dataclass(frozen=True, slots=True)
 class CheckPlan:
-    """CHECK VIEW: `query` gives the rows that differ, evaluated in `cluster`."""
+    """CHECK VIEW: `query` gives the rows in which `maintained`, a materialized view or an index,
+    differs, evaluated in `cluster`. It reads what is durable of a materialized view by the name of
+    `durable`."""
 
     query: Query
+    maintained: GlobalId
     cluster: str
+    durable: GlobalId | None
 
 
 class TransactionVerb(StrEnum):

@@ -13,14 +13,17 @@ from core.sql_types import SqlType
 from sql import limits
 from sql import syntax as ast
 from sql.catalog_view import CatalogView
+from sql.check_planner import plan_check
 from sql.coercion import ParameterTypes
 from sql.copy_planner import plan_copy
 from sql.definition_planner import DEFINITION_PLANNERS
+from sql.explain_planner import plan_explain, plan_explain_timestamp
+from sql.inspection_syntax import Check, Explain, ExplainTimestamp
 from sql.modification_planner import plan_insert
 from sql.mutation_planner import plan_delete, plan_truncate, plan_update
 from sql.parse import ParsedStatement
 from sql.plan import PlannedStatement
-from sql.query_statement import plan_explain, plan_query_statement
+from sql.query_statement import plan_query_statement
 from sql.session_planner import SESSION_PLANNERS
 from sql.session_view import PlanningSession
 from sql.show_planner import plan_show_create, plan_show_objects
@@ -55,7 +58,7 @@ def plan_node(
     planner = _PLANNERS.get(type(statement))
     if planner is not None:
         return planner(statement, parsed, context)
-    if isinstance(statement, ast.Explain):
+    if isinstance(statement, Explain):
         return plan_explain(statement, parsed, context, plan_node)
     if isinstance(statement, ast.Unsupported):
         raise SqlError(FEATURE_NOT_SUPPORTED, f"{statement.what} is not supported")
@@ -71,6 +74,8 @@ _PLANNERS: Final[dict[type[ast.Statement], _Planner]] = {
     ast.Truncate: plan_truncate,
     ast.Copy: plan_copy,
     ast.Subscribe: plan_subscribe_statement,
+    ExplainTimestamp: plan_explain_timestamp,
+    Check: plan_check,
     ast.ShowObjects: plan_show_objects,
     ast.ShowCreate: plan_show_create,
     **DEFINITION_PLANNERS,

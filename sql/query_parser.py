@@ -1,16 +1,16 @@
-"""Parsing of queries: SELECT, VALUES, TABLE, set operations, WITH, FROM.
+"""Parsing of queries: SELECT, VALUES, TABLE, set operations, FROM.
 
 Whether a parenthesis opens a query or an expression is decided by looking at the brackets ahead,
 never by trying and going back, so parsing time is linear in the text.
 """
 
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
-from core.errors import FEATURE_NOT_SUPPORTED, SYNTAX_ERROR, SqlError
+from core.errors import SYNTAX_ERROR, SqlError
 from sql import syntax as ast
 from sql.keywords import NEEDS_AS, NOT_COLUMN
 from sql.lexer import Token
-from sql.window_parser import WindowParser
+from sql.with_parser import WithParser
 
 _QUERY_WORDS: Final = frozenset({"select", "values", "with", "table"})
 _AFTER_QUERY: Final = frozenset(
@@ -24,14 +24,8 @@ _SESSION_FUNCTIONS: Final = frozenset(
 )
 
 
-class QueryParser(WindowParser):
-    """Queries over a cursor. Data-modifying statements in WITH come with the statement parser."""
-
-    if TYPE_CHECKING:
-
-        def modification(
-            self, with_: ast.With | None
-        ) -> ast.Insert | ast.Update | ast.Delete | None: ...
+class QueryParser(WithParser):
+    """Queries over a cursor."""
 
     def __init__(self, text: str, tokens: list[Token]) -> None:
         super().__init__(text, tokens)
@@ -76,6 +70,17 @@ class QueryParser(WindowParser):
 
     # Queries
 
+    def query_statement(self, query: ast.Query) -> ast.QueryStatement:
+        """A whole statement, of which `query` has been read: only the time may follow."""
+        return ast.QueryStatement(query, *self.as_of_clause())
+
+    def as_of_clause(self) -> tuple[ast.Expression | None, bool]:
+        """`AS OF [AT LEAST] time`, if it is next."""
+        if not self.accept_words("as", "of"):
+            return None, False
+        is_at_least = self.accept_words("at", "least")
+        return self.expression(), is_at_least
+
     def query(self) -> ast.Query:
         """A query expression with its WITH, ORDER BY, LIMIT, OFFSET and FETCH."""
         self.enter()
@@ -85,7 +90,9 @@ class QueryParser(WindowParser):
         self.depth -= 1
         return result
 
-    def query_after_with(self, with_: ast.With | None, start: int) -> ast.Query:
+    def query_after_with(
+        self, with_: ast.With | ast.MutualRecursion | None, start: int
+    ) -> ast.Query:
         """The rest of a query whose WITH clause has been read."""
         body = self._body(0)
         order_by = self.order_by_clause() if self.at_word("order") else ()
@@ -152,33 +159,6 @@ class QueryParser(WindowParser):
                 self.qualified_name()
         if not self.accept_word("nowait"):
             self.accept_words("skip", "locked")
-
-    def with_clause(self) -> ast.With:
-        """`WITH [RECURSIVE] name [(columns)] AS (…), …`."""
-        start = self.advance().start
-        if self.accept_words("mutually", "recursive"):
-            raise SqlError("0A000", "WITH MUTUALLY RECURSIVE is not supported", position=start + 1)
-        recursive = self.accept_word("recursive") is not None
-        tables = [self._common_table()]
-        while self.accept(","):
-            tables.append(self._common_table())
-        return ast.With(recursive, tuple(tables), start)
-
-    def _common_table(self) -> ast.CommonTable:
-        start = self.token.start
-        name = self.name()
-        columns = self.name_list() if self.at("(") else ()
-        self.expect_word("as")
-        if not self.accept_word("materialized"):
-            self.accept_words("not", "materialized")
-        self.expect("(")
-        statement: ast.Query | ast.Insert | ast.Update | ast.Delete | None = None
-        if not self.at_query():
-            statement = self.modification(None)
-        if statement is None:
-            statement = self.query()
-        self.expect(")")
-        return ast.CommonTable(name, columns, statement, start)
 
     def _body(self, power: int) -> ast.QueryBody:
         """A SELECT or VALUES, or set operations that bind tighter than `power`."""
@@ -289,6 +269,8 @@ class QueryParser(WindowParser):
             return ast.SelectItem(ast.Star((), start), None, start)
         expression = self.expression()
         label: str | None = None
+        if self._at_as_of():
+            return ast.SelectItem(expression, None, start)
         if self.accept_word("as"):
             label = self.label()
         elif self.token.kind == "q" or (
@@ -458,12 +440,8 @@ class QueryParser(WindowParser):
 
     def alias(self, *, definitions: bool = False) -> ast.Alias | None:
         """`[AS] name [(columns)]`; with `definitions`, columns may have types."""
-        if self.at_words("as", "of") and self._at_time(2):
-            raise SqlError(
-                FEATURE_NOT_SUPPORTED,
-                "AS OF is not supported",
-                position=self.token.start + 1,
-            )
+        if self._at_as_of():
+            return None
         explicit = self.accept_word("as") is not None
         if definitions and explicit and self.at("("):
             names, types = self._column_definitions()
@@ -478,10 +456,17 @@ class QueryParser(WindowParser):
             return ast.Alias(name, names, types)
         return ast.Alias(name, self.name_list())
 
-    def _at_time(self, ahead: int) -> bool:
-        """Whether what follows AS OF is a time, so that OF is no alias."""
-        token = self.peek(ahead)
-        return token.kind in "nsp" or (token.kind == "w" and token.value in ("at", "now"))
+    def _at_as_of(self) -> bool:
+        """Whether AS OF is next, and a time after it, so that OF is no alias."""
+        if not self.at_words("as", "of"):
+            return False
+        token = self.peek(2)
+        if token.kind != "w":
+            return token.kind in "nsp"
+        if token.value in ("at", "current_timestamp"):
+            return True
+        following = self.peek(3)
+        return token.value not in NOT_COLUMN and (following.value == "(" or following.kind == "s")
 
     def _column_definitions(self) -> tuple[tuple[str, ...], tuple[ast.TypeName, ...]]:
         self.expect("(")

@@ -24,6 +24,7 @@ from sql.coercion import common_type
 from sql.equality import require_equality, require_order
 from sql.expression_base import OutputColumn, PlannedQuery
 from sql.hir import Hir, types_of
+from sql.mutual_recursion import MutualRecursionPlanner
 from sql.pending import Pending, Substitution, attach_subqueries
 from sql.positions import inner_pos, position
 from sql.row_limits import limited
@@ -35,7 +36,7 @@ from sql.with_planner import WithPlanner
 _LIMIT_ERRORS: Final = {"LIMIT": "2201W", "OFFSET": "2201X"}
 
 
-class QueryPlanner(WithPlanner, SelectPlanner, ViewPlanner):
+class QueryPlanner(WithPlanner, MutualRecursionPlanner, SelectPlanner, ViewPlanner):
     """Plans whole queries."""
 
     def plan_query(
@@ -47,10 +48,16 @@ class QueryPlanner(WithPlanner, SelectPlanner, ViewPlanner):
         """
         self.context.enter()
         saved = self.common_tables
-        if query.with_ is not None:
-            self.common_tables = dict(saved)
-            self.plan_with(query.with_, scope)
-        planned = self._plan_body(query, scope)
+        self.common_tables = dict(saved)
+        match query.with_:
+            case ast.MutualRecursion() as clause:
+                recursion = self.plan_mutual_recursion(clause, scope)
+                planned = recursion.around(self._plan_body(query, scope))
+            case ast.With() as clause:
+                self.plan_with(clause, scope)
+                planned = self._plan_body(query, scope)
+            case None:
+                planned = self._plan_body(query, scope)
         self.common_tables = saved
         if not keep_unknown:
             planned = self.known_columns(planned)

@@ -1,17 +1,15 @@
-"""Queries as statements: finishing, dependencies, parameters; and EXPLAIN."""
+"""Queries as statements: finishing, dependencies, parameters."""
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Final
 
-from core.errors import FEATURE_NOT_SUPPORTED, SqlError
 from core.sql_types import TEXT, Column, RelationDesc
 from expr.relation import Finishing, Relation, column_types
 from expr.scalar import ColumnRef, Literal
 from sql import hir
 from sql import syntax as ast
 from sql.decorrelate import Lowering
-from sql.explain import explain_query, explain_raw
 from sql.expression_base import OutputColumn, PlannedQuery
 from sql.hir import Hir, types_of
 from sql.index_keys import index_key
@@ -20,10 +18,6 @@ from sql.optimizer.pipeline import optimize
 from sql.parse import ParsedStatement
 from sql.pending import Pending, Substitution, attach_subqueries
 from sql.plan import (
-    CopyToPlan,
-    ExplainPlan,
-    InsertPlan,
-    MutatePlan,
     Plan,
     PlannedStatement,
     Query,
@@ -32,9 +26,9 @@ from sql.plan import (
 from sql.query_planner import QueryPlanner
 from sql.scope import Scope
 from sql.statement_context import StatementContext
+from sql.time_planner import plan_time
 
 _NAMED_TYPES: Final = frozenset({"regclass", "regnamespace", "regproc", "regrole"})
-PlanNode = Callable[[ast.Statement, ParsedStatement, StatementContext], PlannedStatement]
 
 
 def plan_query_statement(
@@ -43,6 +37,9 @@ def plan_query_statement(
     """SELECT, VALUES, TABLE."""
     assert isinstance(statement, ast.QueryStatement)
     query = plan_top_query(statement.query, context)
+    if statement.as_of is not None:
+        as_of = plan_time(statement.as_of, "AS OF", QueryPlanner(context))
+        query = dataclasses.replace(query, as_of=as_of, as_of_at_least=statement.as_of_at_least)
     return planned_statement(SelectPlan(query), context, query.desc)
 
 
@@ -130,42 +127,3 @@ def optimize_hir(root: Hir, context: StatementContext) -> Relation:
 def description(columns: Sequence[OutputColumn]) -> RelationDesc:
     """The row description of output columns."""
     return RelationDesc(tuple(Column(c.name, c.type, c.nullable) for c in columns))
-
-
-# EXPLAIN
-
-
-def plan_explain(
-    statement: ast.Explain,
-    parsed: ParsedStatement,
-    context: StatementContext,
-    plan_node: PlanNode,
-) -> PlannedStatement:
-    """EXPLAIN: the text of the optimized plan, or of the decorrelated one."""
-    inner = statement.statement
-    options = dict(statement.options)
-    unsupported = {"analyze", "timestamp", "filter", "broken"} & options.keys()
-    for name in unsupported:
-        if options[name] not in ("false", "off", "0"):
-            raise SqlError(FEATURE_NOT_SUPPORTED, f"EXPLAIN {name.upper()} is not supported")
-    lines: tuple[str, ...]
-    if statement.stage in ("raw", "decorrelated") and isinstance(inner, ast.QueryStatement):
-        planned = QueryPlanner(context).plan_query(inner.query, Scope())
-        relation = Lowering(context.shared).statement(planned.hir)
-        title = "Raw Plan" if statement.stage == "raw" else "Decorrelated Plan"
-        lines = explain_raw(relation, context.catalog)
-    else:
-        result = plan_node(inner, parsed, context)
-        title = "Physical Plan" if statement.stage == "physical" else "Optimized Plan"
-        lines = explain_query(_query_of(result.plan), context.catalog)
-    desc = RelationDesc((Column(title, TEXT, False),))
-    return planned_statement(ExplainPlan(lines, title), context, desc)
-
-
-def _query_of(plan: Plan) -> Query:
-    match plan:
-        case SelectPlan(query=query) | InsertPlan(query=query) | MutatePlan(query=query):
-            return query
-        case CopyToPlan(query=query):
-            return query
-    raise SqlError(FEATURE_NOT_SUPPORTED, "EXPLAIN of this statement is not supported")

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from expr.scalar import EvaluationContext
 
 TEMPORARY_SCHEMA = "mz_temp"
+CATALOG_CLUSTER = "mz_catalog_server"  # runs queries of system relations alone
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,10 +1,10 @@
-"""Parsing of whole statements: the dispatch by first word, DML, COPY, EXPLAIN and PREPARE."""
+"""Parsing of whole statements: the dispatch by first word, DML, COPY and PREPARE."""
 
 from typing import Final
 
 from core.errors import SYNTAX_ERROR, SqlError
 from sql import syntax as ast
-from sql.definition_parser import DefinitionParser
+from sql.inspection_parser import InspectionParser
 
 _TRANSACTION_WORDS: Final = frozenset(
     "begin start commit end rollback abort savepoint release".split()
@@ -16,20 +16,20 @@ _TOLERATED_WORDS: Final = frozenset(
 _UNSUPPORTED_WORDS: Final = frozenset("tail call do import merge inspect validate".split())
 
 
-class StatementParser(DefinitionParser):
+class StatementParser(InspectionParser):
     """Statements over a cursor."""
 
     def statement(self) -> ast.Statement:
         """One statement, up to but without its semicolon."""
         token = self.token
         if self.at("("):
-            return ast.QueryStatement(self.query())
+            return self.query_statement(self.query())
         if token.kind != "w":
             self.fail()
         word = token.value
         match word:
             case "select" | "values" | "table":
-                return ast.QueryStatement(self.query())
+                return self.query_statement(self.query())
             case "with":
                 return self._with_statement()
             case "insert" | "update" | "delete":
@@ -47,7 +47,9 @@ class StatementParser(DefinitionParser):
             case "subscribe":
                 return self.subscribe_statement()
             case "explain":
-                return self._explain()
+                return self.explain_statement()
+            case "check":
+                return self.check_statement()
             case "set":
                 return self.set_statement()
             case "reset":
@@ -83,10 +85,11 @@ class StatementParser(DefinitionParser):
     def _with_statement(self) -> ast.Statement:
         start = self.token.start
         with_ = self.with_clause()
-        modification = self.modification(with_)
-        if modification is not None:
-            return modification
-        return ast.QueryStatement(self.query_after_with(with_, start))
+        if not isinstance(with_, ast.MutualRecursion):
+            modification = self.modification(with_)
+            if modification is not None:
+                return modification
+        return self.query_statement(self.query_after_with(with_, start))
 
     def _modification_statement(self) -> ast.Statement:
         statement = self.modification(None)
@@ -312,51 +315,7 @@ class StatementParser(DefinitionParser):
             columns.append(self.name())
         return name, tuple(columns)
 
-    # EXPLAIN and PREPARE
-
-    def _explain(self) -> ast.Statement:
-        start = self.advance().start
-        options: list[tuple[str, str | None]] = []
-        stage = "optimized"
-        if self.at("(") and not self.at_query():
-            options = self._explain_options()
-        else:
-            while word := self.accept_word("analyze", "verbose", "filter", "plan", "physical",
-                                           "optimized", "decorrelated", "raw", "locally",
-                                           "timestamp", "query", "broken"):  # fmt: skip
-                if word in ("raw", "decorrelated", "physical", "optimized"):
-                    stage = word
-                elif word in ("analyze", "timestamp", "filter", "broken"):
-                    options.append((word, None))
-            if self.at_word("with") and self.peek().value == "(":
-                self.advance()
-                options.extend(self._explain_options())
-            if self.accept_word("as"):
-                options.append(("format", self.label()))
-            self.accept_word("for")
-        if self.at_word("explain"):
-            self.fail()
-        self.enter()
-        statement = self.statement()
-        self.depth -= 1
-        return ast.Explain(statement, tuple(options), stage, start)
-
-    def _explain_options(self) -> list[tuple[str, str | None]]:
-        self.expect("(")
-        options: list[tuple[str, str | None]] = []
-        while True:
-            name = self.label()
-            while self.token.kind == "w" and name in ("join", "no", "raw", "humanized"):
-                name = f"{name} {self.advance().value}"
-            value: str | None = None
-            self.accept_operator("=")
-            if not (self.at(",") or self.at(")")):
-                value = self._value()
-            options.append((name, value))
-            if not self.accept(","):
-                break
-        self.expect(")")
-        return options
+    # PREPARE
 
     def _prepare(self) -> ast.Statement:
         self.advance()

@@ -26,7 +26,7 @@ class SubscribeParser(QueryParser):
             source = self.qualified_name()
         envelope, key, order_by = self._output()
         options = self._subscribe_options()
-        as_of, is_at_least = self._as_of_clause()
+        as_of, is_at_least = self.as_of_clause()
         up_to = self.expression() if self.accept_words("up", "to") else None
         if not (key or order_by):
             envelope, key, order_by = self._output()
@@ -80,10 +80,3 @@ class SubscribeParser(QueryParser):
                 break
         self.expect(")")
         return tuple(options)
-
-    def _as_of_clause(self) -> tuple[ast.Expression | None, bool]:
-        """`AS OF [AT LEAST] time`."""
-        if not self.accept_words("as", "of"):
-            return None, False
-        is_at_least = self.accept_words("at", "least")
-        return self.expression(), is_at_least

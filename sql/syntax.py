@@ -415,6 +415,24 @@ class With(SyntaxNode, frozen=True, gc=False):
     pos: int
 
 
+class Binding(SyntaxNode, frozen=True, gc=False):
+    """One table of WITH MUTUALLY RECURSIVE."""
+
+    name: str
+    columns: tuple[tuple[str, TypeName], ...]
+    query: "Query"
+    pos: int
+
+
+class MutualRecursion(SyntaxNode, frozen=True, gc=False):
+    """WITH MUTUALLY RECURSIVE; `limit` and whether to return what there is when it is reached."""
+
+    bindings: tuple[Binding, ...]
+    limit: int | None
+    returns_at_limit: bool
+    pos: int
+
+
 class QueryBody(SyntaxNode, frozen=True, gc=False):
     """SELECT, VALUES or a set operation."""
 
@@ -460,7 +478,7 @@ class Query(SyntaxNode, frozen=True, gc=False):
 
     body: QueryBody
     pos: int
-    with_: With | None = None
+    with_: With | MutualRecursion | None = None
     order_by: tuple[OrderItem, ...] = ()
     limit: Expression | None = None
     offset: Expression | None = None
@@ -476,7 +494,11 @@ class Statement(SyntaxNode, frozen=True, gc=False):
 
 
 class QueryStatement(Statement, frozen=True, gc=False):
+    """SELECT, VALUES or TABLE, at a time (AS OF) if one is asked for."""
+
     query: Query
+    as_of: Expression | None = None
+    as_of_at_least: bool = False
 
 
 class Assignment(SyntaxNode, frozen=True, gc=False):
@@ -644,15 +666,6 @@ class AlterTolerated(Statement, frozen=True, gc=False):
     name: Name
     if_exists: bool
     action: str
-    pos: int
-
-
-class Explain(Statement, frozen=True, gc=False):
-    """`stage` is raw, decorrelated, optimized or physical; `analyze` runs nothing."""
-
-    statement: Statement
-    options: tuple[tuple[str, str | None], ...]
-    stage: str
     pos: int
 
 

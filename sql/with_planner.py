@@ -100,7 +100,7 @@ class WithPlanner(PlannerBase):
         """A table of WITH RECURSIVE, which need not name itself."""
         outside = self.common_tables
         self.common_tables = dict(outside)
-        if query.with_ is not None:
+        if isinstance(query.with_, ast.With):
             self.plan_with(query.with_, scope)
         result = self._recursion(table, query, scope)
         if result is None:
@@ -119,6 +119,8 @@ class WithPlanner(PlannerBase):
         """None when the table does not name itself on the right of a UNION."""
         body = query.body
         if not isinstance(body, ast.SetOperation) or body.operator != "union":
+            return None
+        if isinstance(query.with_, ast.MutualRecursion):
             return None
         self._forbid(
             table,
