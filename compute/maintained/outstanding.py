@@ -48,6 +48,7 @@ class Outstanding:
         self.pending_count = 0
         self._encode = encode
         self._pending: deque[Change] = deque()
+        self._last_count = 0  # of the last time in `_pending`
         self._trusted = MIN_TIMESTAMP
 
     @property
@@ -64,6 +65,11 @@ class Outstanding:
         """How many updates are kept."""
         return len(self.corrections) + self.pending_count
 
+    @property
+    def past_count(self) -> int:
+        """How many updates wait at times before the last, which may not be complete yet."""
+        return self.pending_count - self._last_count if self._pending else 0
+
     def waiting(self) -> list[Change]:
         """The changes at `upper` and later, in order."""
         return list(self._pending)
@@ -75,7 +81,10 @@ class Outstanding:
         if change.ts < self.upper or change.ts <= self.as_of:
             self._correct(change)
         else:
+            if not self._pending or self._pending[-1].ts != change.ts:
+                self._last_count = 0
             self._pending.append(change)
+            self._last_count += change.update_count
             self.pending_count += change.update_count
 
     def trust(self, upper: Timestamp) -> None:

@@ -9,7 +9,8 @@ desired; the difference (none, unless something was wrong) goes out with the nex
 A replica that may not write keeps its output until another's appends have passed it, so that it
 can go on at once when the other is gone.
 
-Memory is bounded by backpressure: `room` holds the dataflow up while too much waits.
+Memory is bounded by backpressure: `room` holds the dataflow up while too much waits at times that
+could be appended; the changes of one time are as many as they are.
 """
 
 import asyncio
@@ -150,7 +151,7 @@ class Sink:
 
     async def room(self) -> None:
         self._check()
-        while self.outstanding.pending_count > MAX_WAITING:
+        while self.outstanding.past_count > MAX_WAITING:
             self._room.clear()
             self._owner.changed(self)
             await self._room.wait()

@@ -139,7 +139,25 @@ async def test_a_slow_store_holds_the_dataflow_up(monkeypatch: pytest.MonkeyPatc
     assert not room.done()
     replica.writer.allow_writes(True)
     await room
-    assert replica.sink.outstanding.pending_count <= 10
+    assert replica.sink.outstanding.past_count <= 10
+    await until_durable(replica, history.upper)
+    await check(database, history)
+    await replica.kill()
+
+
+async def test_the_changes_of_one_time_are_never_held_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sink_module, "MAX_WAITING", 10)
+    database, history = Database(), History()
+    await database.create()
+    replica = await restarted(database, history, None)
+    replica.hydrate()
+    ts = history.upper
+    for number in range(50):
+        replica.sink.changes(ts, [(row(number), 1)], [])
+        await asyncio.wait_for(replica.sink.room(), 30)
+    history.add([(row(number), 1) for number in range(50)], [])
+    replica.sink.frontier(history.upper)
+    replica.upper = history.upper
     await until_durable(replica, history.upper)
     await check(database, history)
     await replica.kill()
