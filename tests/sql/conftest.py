@@ -19,6 +19,7 @@ def pair(headwater_server: HeadwaterServer, postgres_url: str) -> Iterator[Pair]
     ):
         postgres.execute("SET search_path = pg_temp")
         postgres.execute("SET jit = off")
+        postgres.execute("SET statement_timeout = '1s'")
         for statement in CREATE:
             headwater.execute(statement.encode())
             postgres.execute(statement.encode())

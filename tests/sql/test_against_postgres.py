@@ -3,6 +3,7 @@
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 
+from core.errors import QUERY_CANCELED
 from tests.sql.errors import WRONG
 from tests.sql.operators import OPERATORS
 from tests.sql.pair import Failure, Pair, answer
@@ -15,8 +16,11 @@ NOT_SUPPORTED = "0A000"  # FULL JOIN on what PostgreSQL cannot hash or merge
 
 
 def check_rows(pair: Pair, query: str) -> None:
-    """Both give the same rows, or an error with the same SQLSTATE."""
+    """Both give the same rows, or an error with the same SQLSTATE. What PostgreSQL takes long for
+    is not compared: its joins have millions of rows."""
     expected = answer(pair.postgres, query)
+    if isinstance(expected, Failure) and expected.sqlstate == QUERY_CANCELED:
+        return
     got = answer(pair.headwater, query)
     if isinstance(expected, Failure):
         assert expected.sqlstate == NOT_SUPPORTED or (
