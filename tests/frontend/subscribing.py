@@ -16,6 +16,10 @@ Row = tuple[str | None, ...]
 Connection = psycopg.AsyncConnection[tuple[object, ...]]
 
 
+class LeftError(Exception):
+    """The subscriber has seen enough."""
+
+
 class Subscription:
     """`SUBSCRIBE statement` on a connection of its own; left, it is cancelled."""
 
@@ -42,14 +46,15 @@ class Subscription:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        await self._stack.__aexit__(kind, error, traceback)
+        left = LeftError()
+        with contextlib.suppress(LeftError):  # it makes psycopg cancel the COPY
+            await self._stack.__aexit__(LeftError, left, None)
 
     async def vanish(self) -> None:
         """Close the socket without a word."""
         assert self._connection is not None
         self._connection.pgconn.finish()
-        with contextlib.suppress(psycopg.OperationalError):
-            await self._stack.aclose()
+        await self.__aexit__(None, None, None)
 
     async def next(self) -> Row:
         """The next row."""
