@@ -78,13 +78,20 @@ class Introspection:
             uppers[dataflow.description.id] = upper
         return uppers
 
-    def _frontiers(self) -> Iterator[Row]:
+    def frontiers(self) -> dict[GlobalId, tuple[Timestamp, Timestamp]]:
+        """From when on, and until when, each collection and index can be read: since and upper."""
         stored = self._catalog().collections
+        found = {}
         for id, upper in self._write_frontiers().items():
             if id in stored:
                 since = self._collections.since_of_all((stored[id],))
             else:
                 since = self._collections.since()
+            found[id] = since, upper
+        return found
+
+    def _frontiers(self) -> Iterator[Row]:
+        for id, (since, upper) in self.frontiers().items():
             yield id, since, upper
 
     def _replica_frontiers(self) -> Iterator[Row]:

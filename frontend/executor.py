@@ -33,6 +33,7 @@ from frontend.select import open_query
 from frontend.session import Session
 from frontend.statements import Portal, PortalState, ReadyRows, RowSource
 from frontend.subscribe import open_subscription
+from frontend.timestamp_explanation import explain_timestamp
 from frontend.transaction import TransactionStatus
 from sql.plan import (
     AnalyzePlan,
@@ -49,6 +50,7 @@ from sql.plan import (
     EmptyPlan,
     ExecutePlan,
     ExplainPlan,
+    ExplainTimestampPlan,
     FetchPlan,
     InsertPlan,
     MutatePlan,
@@ -206,6 +208,10 @@ async def _execute_other(session: Session, portal: Portal, *, is_alone: bool) ->
         case ExplainPlan():
             assert desc is not None
             return _ready(session, portal, desc, [(line,) for line in plan.lines], "EXPLAIN")
+        case ExplainTimestampPlan():
+            assert desc is not None
+            lines = await explain_timestamp(session, cached, plan, portal.parameters)
+            return _ready(session, portal, desc, [(line,) for line in lines], "EXPLAIN")
         case AnalyzePlan():
             assert desc is not None
             lines = await analyze(session, cached, plan, portal.parameters)
