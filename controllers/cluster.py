@@ -170,10 +170,15 @@ class Cluster:
         self.dataflows.create(description, hold, durable_upper)
         self._send_waiting()
 
-    def drop_dataflow(self, id: GlobalId) -> None:
-        """Maintain `id` no longer; what waits for it fails."""
-        self.dataflows.drop(id)
+    def drop_dataflow(self, id: GlobalId, at: Timestamp) -> None:
+        """`id` was dropped at `at`; see `ClusterDataflows.drop`."""
+        self.dataflows.drop(id, at)
         self._send_waiting()
+
+    def allow_compaction(self, since: Timestamp, frame: bytes) -> None:
+        """No read is at a time before `since`; `frame` tells the replicas."""
+        self.dataflows.end_dropped(since)
+        self.broadcast(frame)
 
     def refuse_dataflow(self, id: GlobalId, error: SqlError) -> None:
         """`id` cannot be maintained; what waits for it fails."""

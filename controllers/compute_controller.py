@@ -144,11 +144,12 @@ class ComputeClusters:
         elif hold is not None:
             hold.release()
 
-    def drop_dataflow(self, cluster: str, id: GlobalId) -> None:
-        """Maintain `id` no longer. No error if nothing does."""
+    def drop_dataflow(self, cluster: str, id: GlobalId, at: Timestamp) -> None:
+        """`id` was dropped by the commit at `at`: maintain it until no read can be from before. No
+        error if nothing maintains it."""
         found = self._clusters.get(cluster)
         if found is not None:
-            found.drop_dataflow(id)
+            found.drop_dataflow(id, at)
 
     def refuse_dataflow(self, cluster: str, id: GlobalId, error: SqlError) -> None:
         """`id` cannot be described: whoever needs it gets `error`."""
@@ -326,8 +327,7 @@ class ComputeClusters:
                 self._since = since
                 frame = encode_frame(AllowCompaction(since))
                 for cluster in self._clusters.values():
-                    if len(cluster.dataflows):
-                        cluster.broadcast(frame)
+                    cluster.allow_compaction(since, frame)
 
     def _note_event(self, event: ReplicaEvent) -> None:
         for cluster in self._clusters.values():

@@ -9,7 +9,11 @@ connects gets them all, each with an `as_of` for its start, and keeps what it ha
 - a dataflow that writes a shard holds that shard's upper - 1 as long as it exists and the cluster
   has replicas, so that a restart resumes where it ended. One without replicas holds nothing, and
   resumes from the oldest time that is still readable: earlier contents cannot be asked for;
-- an index holds nothing, unless it is further behind than LAG_US.
+- an index holds nothing, unless it is further behind than LAG_US;
+- a dropped dataflow holds nothing.
+
+A dropped dataflow goes on until every since has passed its drop, so that no read from before it is
+running or can start: what was planned with it can be read to its end.
 
 A dataflow that fails is dropped and made anew after a while, first from where it was, then from the
 oldest readable time, should the inputs have lost what lies before.
@@ -33,9 +37,10 @@ from compute.dataflow_messages import (
     SinkExport,
 )
 from compute.protocol import Command
+from controllers.compute_client import IndexDroppedError
 from controllers.read_holds import ReadHold
 from controllers.storage_collections import StorageCollections
-from core.errors import UNDEFINED_OBJECT, SqlError
+from core.errors import SqlError
 from core.ids import MIN_TIMESTAMP, GlobalId, ShardId, Timestamp
 
 LAG_US: Final = 5_000_000
@@ -87,12 +92,13 @@ class ReplicaDataflow:
 class Dataflow:
     """A dataflow as the cluster knows it. `durable_upper` is that of its shard, if it has one."""
 
-    __slots__ = ("description", "durable_upper", "hold", "replicas")
+    __slots__ = ("description", "dropped_at", "durable_upper", "hold", "replicas")
 
     def __init__(
         self, description: DataflowDescription, hold: ReadHold | None, durable_upper: Timestamp
     ) -> None:
         self.description = description
+        self.dropped_at: Timestamp | None = None
         self.hold = hold
         self.durable_upper = durable_upper
         self.replicas: dict[str, ReplicaDataflow] = {}
@@ -131,12 +137,13 @@ class ClusterDataflows:
         self._advanced = advanced
         self._dataflows: dict[GlobalId, Dataflow] = {}
         self._connected: dict[str, None] = {}
-        self._dropped: OrderedDict[GlobalId, None] = OrderedDict()
+        self._dropped: dict[GlobalId, Dataflow] = {}  # still maintained
+        self._gone: OrderedDict[GlobalId, None] = OrderedDict()
         self._impossible: dict[GlobalId, SqlError] = {}
         self.has_replicas = False
 
     def __iter__(self) -> Iterator[Dataflow]:
-        return iter(self._dataflows.values())
+        return iter([found for found in self._dataflows.values() if found.dropped_at is None])
 
     def __len__(self) -> int:
         return len(self._dataflows)
@@ -156,7 +163,7 @@ class ClusterDataflows:
         old = self._dataflows.get(description.id)
         if old is not None:
             description = msgspec.structs.replace(description, as_of=old.description.as_of)
-            if description == old.description:
+            if description == old.description and old.dropped_at is None:
                 if hold is not None:
                     hold.release()
                 return
@@ -165,6 +172,7 @@ class ClusterDataflows:
         self._dataflows[description.id] = dataflow
         if old is not None:
             self._release(old)
+            self._dropped.pop(description.id, None)
         for replica in self._connected:
             self._start(dataflow, replica)
         if self.has_replicas:
@@ -172,17 +180,33 @@ class ClusterDataflows:
         else:
             dataflow.set_hold(None)
 
-    def drop(self, id: GlobalId) -> None:
-        """Maintain `id` no longer. No error if there is no such dataflow."""
+    def drop(self, id: GlobalId, at: Timestamp) -> None:
+        """`id` was dropped by the commit at `at`. No error if there is no such dataflow."""
         self._impossible.pop(id, None)
-        self._dropped[id] = None
-        if len(self._dropped) > MAX_REMEMBERED_DROPS:
-            self._dropped.popitem(last=False)
-        dataflow = self._dataflows.pop(id, None)
-        if dataflow is not None:
-            self._release(dataflow)
-            for replica in self._connected:
-                self._send(replica, DropDataflow(id))
+        dataflow = self._dataflows.get(id)
+        if dataflow is None:
+            self._forget(id)
+            return
+        dataflow.dropped_at = at
+        self._release(dataflow)
+        self._dropped[id] = dataflow
+        self.end_dropped(self._collections.since())
+
+    def end_dropped(self, since: Timestamp) -> None:
+        """End dropped dataflows that no read at `since` or later was planned with."""
+        for id, dataflow in tuple(self._dropped.items()):
+            if dataflow.dropped_at is not None and dataflow.dropped_at <= since:
+                del self._dropped[id]
+                del self._dataflows[id]
+                self._release(dataflow)
+                self._forget(id)
+                for replica in self._connected:
+                    self._send(replica, DropDataflow(id))
+
+    def _forget(self, id: GlobalId) -> None:
+        self._gone[id] = None
+        if len(self._gone) > MAX_REMEMBERED_DROPS:
+            self._gone.popitem(last=False)
 
     def refuse(self, id: GlobalId, error: SqlError) -> None:
         """`id` cannot be described: who needs it is told so, until it is created."""
@@ -193,10 +217,8 @@ class ClusterDataflows:
         for id in needed:
             if id in self._impossible:
                 return self._impossible[id]
-            if id in self._dropped:
-                return SqlError(
-                    UNDEFINED_OBJECT, f'query could not complete because index "{id}" was dropped'
-                )
+            if id in self._gone:
+                return IndexDroppedError(id)
         return None
 
     def close(self) -> None:
@@ -204,6 +226,7 @@ class ClusterDataflows:
         for dataflow in self._dataflows.values():
             self._release(dataflow)
         self._dataflows.clear()
+        self._dropped.clear()
 
     def set_has_replicas(self, has_replicas: bool) -> None:
         """Whether the cluster is meant to have replicas, connected or not."""
@@ -286,7 +309,7 @@ class ClusterDataflows:
             if frontier.durable_upper > dataflow.durable_upper:
                 dataflow.durable_upper = frontier.durable_upper
                 shard = dataflow.shard
-                if shard is not None:
+                if shard is not None and dataflow.dropped_at is None:
                     self._advanced(replica, shard, frontier.durable_upper)
             self._settle_hold(dataflow)
         return is_news
@@ -317,6 +340,8 @@ class ClusterDataflows:
 
     def _settle_hold(self, dataflow: Dataflow) -> None:
         """Hold what this dataflow needs to go on, or to resume, apart from hydration."""
+        if dataflow.dropped_at is not None:
+            return
         if dataflow.shard is not None and dataflow.durable_upper > MIN_TIMESTAMP:
             wanted = Timestamp(dataflow.durable_upper - 1)
         elif dataflow.is_hydrated:
@@ -344,7 +369,7 @@ class ClusterDataflows:
             _log.error("dataflow_failed", id=id, replica=replica, error=frontier.error)
         found.frontier = DataflowFrontier(id, MIN_TIMESTAMP)
         found.hydration_s = None
-        if found.retry is not None:
+        if found.retry is not None or dataflow.dropped_at is not None:
             return
         delay_s = min(MAX_RETRY_S, FIRST_RETRY_S * 2 ** (found.failures - 1))
 

@@ -82,7 +82,7 @@ class ClusterController(Protocol):
         durable_upper: Timestamp,
     ) -> None: ...
 
-    def drop_dataflow(self, cluster: str, id: GlobalId) -> None: ...
+    def drop_dataflow(self, cluster: str, id: GlobalId, at: Timestamp) -> None: ...
 
     def refuse_dataflow(self, cluster: str, id: GlobalId, error: SqlError) -> None: ...
 
@@ -200,6 +200,7 @@ class ImplicationsTask:
         self._applied = Catalog()
         self._changed_items: set[GlobalId] = set()
         self._holds: dict[GlobalId, ReadHold] = {}  # of what is not handed to the controller yet
+        self._unseen: dict[GlobalId, str] = {}  # new, with their clusters: not acted on yet
         self._to_maintain: dict[GlobalId, None] = {}
         self._wake = asyncio.Event()
         self._wake.set()
@@ -211,8 +212,11 @@ class ImplicationsTask:
             self._clusters.expect_cluster(spec)
         for id in change.items:
             record = _record(change.new, id)
-            if record is not None and is_maintained(record) and id not in change.old.items:
-                self._hold(id, change.new.ts)
+            if record is None or not is_maintained(record) or id in change.old.items:
+                continue
+            assert record.cluster_id is not None
+            self._hold(id, change.new.ts)
+            self._unseen[id] = record.cluster_id
         self._changed_items |= change.items
         self._wake.set()
 
@@ -256,7 +260,7 @@ class ImplicationsTask:
         if todo.limits is not None:
             self._clusters.update_configuration(*todo.limits)
         for dropped in todo.to_drop:
-            self._clusters.drop_dataflow(dropped.cluster_id, dropped.id)
+            self._clusters.drop_dataflow(dropped.cluster_id, dropped.id, new.ts)
             if dropped.shard is not None:
                 self._shards.forget(dropped.shard)
                 self._clusters.forget_shards((dropped.shard,))
@@ -267,6 +271,8 @@ class ImplicationsTask:
             self._set_retention(old, new, id)
             if id not in new.items:
                 self._forget(id)
+            else:
+                self._unseen.pop(id, None)
         self._to_maintain.update(dict.fromkeys(todo.to_maintain))
         for spec in todo.clusters_to_run:
             await self._clusters.ensure_cluster(spec)
@@ -292,7 +298,6 @@ class ImplicationsTask:
             del self._to_maintain[id]
             record = _record(catalog, id)
             if record is None or record.cluster_id is None:
-                self._forget(id)
                 continue
             hold = self._holds.get(id)
             as_of = catalog.ts if hold is None else hold.ts
@@ -336,10 +341,14 @@ class ImplicationsTask:
         self._holds[id] = self._collections.holds.acquire(ts)
 
     def _forget(self, id: GlobalId) -> None:
+        """An item is gone."""
         self._to_maintain.pop(id, None)
         hold = self._holds.pop(id, None)
         if hold is not None:
             hold.release()
+        cluster = self._unseen.pop(id, None)
+        if cluster is not None:  # it came and went: whoever waits for it is told
+            self._clusters.drop_dataflow(cluster, id, MIN_TIMESTAMP)
 
 
 def _full_name(catalog: Catalog, id: GlobalId) -> str:

@@ -16,10 +16,11 @@ from compute.dataflow_messages import (
 )
 from compute.protocol import Command
 from controllers import dataflows
+from controllers.compute_client import IndexDroppedError
 from controllers.dataflows import ClusterDataflows
 from controllers.read_holds import ReadHolds
 from controllers.storage_collections import StorageCollections
-from core.errors import UNDEFINED_OBJECT, SqlError
+from core.errors import SqlError
 from core.ids import GlobalId, ShardId, Timestamp, new_shard_id
 from core.sql_types import INT4, Column, RelationDesc
 from expr.relation import Get
@@ -111,8 +112,29 @@ def test_a_replica_that_connects_is_told_everything_in_order(cluster: Cluster) -
     cluster.dataflows.connect("b")
     assert cluster.sent[-1] == ("b", RetainDataflows((INDEX, VIEW)))
     assert [id for id, _ in cluster.starts("b")] == [INDEX, VIEW]
-    cluster.dataflows.drop(INDEX)
+    cluster.dataflows.drop(INDEX, Timestamp(cluster.now))
     assert cluster.sent == [("a", DropDataflow(INDEX)), ("b", DropDataflow(INDEX))]
+
+
+def test_what_is_dropped_goes_on_while_a_read_from_before_may_need_it(cluster: Cluster) -> None:
+    cluster.dataflows.connect("a")
+    cluster.create(index(100 * SECOND))
+    cluster.create(view(100 * SECOND))
+    read = cluster.holds.acquire(Timestamp(cluster.now))
+    cluster.now += 10 * SECOND
+    dropped_at = Timestamp(cluster.now)
+    for id in (INDEX, VIEW):
+        cluster.dataflows.drop(id, dropped_at)
+    assert list(cluster.dataflows) == []
+    assert cluster.holds.count == 1
+    cluster.sent.clear()
+    cluster.dataflows.end_dropped(cluster.collections.since())
+    assert cluster.dataflows.able(["a"], (INDEX,), read.ts) == ["a"]
+    assert cluster.sent == []
+    read.release()
+    cluster.dataflows.end_dropped(cluster.collections.since())
+    assert cluster.sent == [("a", DropDataflow(INDEX)), ("a", DropDataflow(VIEW))]
+    assert isinstance(cluster.dataflows.refusal((INDEX,)), IndexDroppedError)
 
 
 def test_a_restarted_replica_resumes_views_and_fills_indexes_from_what_is_readable(
@@ -200,7 +222,7 @@ async def test_a_dataflow_that_fails_is_made_anew(
     assert await fail_once() == [(VIEW, 100 * SECOND)]
     assert await fail_once() == [(VIEW, cluster.now)]  # its inputs may have lost the time before
     cluster.fail("a", VIEW)
-    cluster.dataflows.drop(VIEW)
+    cluster.dataflows.drop(VIEW, Timestamp(cluster.now))
     assert cluster.holds.count == 0
 
 
@@ -221,6 +243,5 @@ def test_what_waits_for_the_impossible_is_told(cluster: Cluster) -> None:
     assert cluster.dataflows.refusal((VIEW, INDEX)) is error
     cluster.create(index(100 * SECOND))
     assert cluster.dataflows.refusal((INDEX,)) is None
-    cluster.dataflows.drop(INDEX)
-    refusal = cluster.dataflows.refusal((INDEX,))
-    assert refusal is not None and refusal.sqlstate == UNDEFINED_OBJECT
+    cluster.dataflows.drop(VIEW, Timestamp(cluster.now))
+    assert isinstance(cluster.dataflows.refusal((VIEW,)), IndexDroppedError)

@@ -102,6 +102,7 @@ class RecordingControllers:
 
     def __init__(self) -> None:
         self.running: dict[str, ClusterSpec] = {}
+        self.dropped_dataflows: set[GlobalId] = set()
         self.expected: dict[str, ClusterSpec] = {}
         self.dataflows: dict[GlobalId, DataflowDescription] = {}
         self.holds: dict[GlobalId, ReadHold | None] = {}
@@ -133,8 +134,9 @@ class RecordingControllers:
         self.dataflows[description.id] = description
         self.holds[description.id] = hold
 
-    def drop_dataflow(self, cluster: str, id: GlobalId) -> None:
+    def drop_dataflow(self, cluster: str, id: GlobalId, at: Timestamp) -> None:
         assert cluster in self.running
+        self.dropped_dataflows.add(id)
         self.dataflows.pop(id, None)
 
     def refuse_dataflow(self, cluster: str, id: GlobalId, error: SqlError) -> None:
@@ -260,6 +262,7 @@ async def test_what_is_dropped_is_maintained_and_held_no_longer() -> None:
     environment.publish(DropItems((view,)))
     await environment.settle()  # made and dropped before anything happened
     assert environment.holds.count == 0 and controllers.uppers == {}
+    assert view in controllers.dropped_dataflows
     environment.publish(ForgetFinalizedShards((MV_SHARD,)))
     environment.publish(view_of(environment.catalog, "w", "t"))
     await environment.settle()
