@@ -258,7 +258,7 @@ def test_what_is_known_of_replicas_and_dataflows(session: psycopg.Connection) ->
         "JOIN mz_objects o ON o.id = x.object_id JOIN mz_schemas s ON s.id = o.schema_id"
         " WHERE s.name = current_schema()"
     )
-    hydrated = rows(session, f"SELECT o.name, x.hydrated FROM mz_hydration_statuses x {of_schema}")
+    hydrated = rows(session, f"SELECT o.name, x.hydrated FROM mz_internal.mz_hydration_statuses x {of_schema}")
     assert {name for name, is_hydrated in hydrated if is_hydrated} == {
         "totals",
         "best",
