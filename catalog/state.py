@@ -6,8 +6,8 @@ The value is always what its durable rows say: it changes only through `catalog.
 from the rows and later together with them.
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from immutables import Map
@@ -52,7 +52,8 @@ class Catalog:
     """One state of the catalog, reached by the commit at `ts`.
 
     `definitions_revision` is the last revision that dropped, renamed or replaced an item: what was
-    planned since still means the same.
+    planned since still means the same. A transaction's preview of its own DDL has in `committed`
+    the catalog that it began with, which is what replicas know of.
     """
 
     revision: int = 0
@@ -75,6 +76,11 @@ class Catalog:
     unfinalized: Map[ShardId, None] = field(default_factory=Map)
     # All objects; the maps above are indexes of them.
     objects: Map[ObjectKey, CatalogObject] = field(default_factory=Map)
+    committed: "Catalog | None" = None
+
+    def as_preview(self, before: "Catalog") -> "Catalog":
+        """This catalog as what a transaction that saw `before` sees from now on."""
+        return replace(self, committed=before.committed or before)
 
     def for_connection(self, connection: int | None) -> "ConnectionCatalog":
         """What that connection sees; None: no temporary items at all."""
@@ -213,7 +219,11 @@ class ConnectionCatalog:
         return tuple(replica.name for replica in replicas if replica.cluster_id == found.id)
 
     def indexes(self, on: GlobalId, cluster: str) -> tuple[CatalogItem, ...]:
-        items = (self.catalog.items[id].item for id in self.catalog.dependents.get(on, frozenset()))
+        catalog = self.catalog
+        ids: Iterable[GlobalId] = catalog.dependents.get(on, frozenset())
+        if catalog.committed is not None:
+            ids = (id for id in ids if id in catalog.committed.items)
+        items = (catalog.items[id].item for id in ids)
         found = (item for item in items if item.index_on == on and item.cluster == cluster)
         return tuple(sorted(found, key=lambda item: item.oid))
 

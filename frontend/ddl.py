@@ -149,7 +149,8 @@ async def _stage(session: Session, cached: CachedPlan) -> str:
         applied = apply_operations(before, operations, before.revision, context)
     except CatalogChangedError:
         raise conflict() from None
-    session.transaction.add_operations(operations, before, applied.catalog)
+    preview = applied.catalog.as_preview(before)
+    session.transaction.add_operations(operations, before, preview)
     session.transaction.has_run = True
     for result in applied.results:
         _announce(session, plan, result)

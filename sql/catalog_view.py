@@ -111,7 +111,8 @@ class CatalogView(Protocol):
         """The names of a cluster's replicas; none of an unknown one."""
 
     def indexes(self, on: GlobalId, cluster: str) -> tuple[CatalogItem, ...]:
-        """The indexes on a relation that the cluster maintains, the oldest first."""
+        """The indexes on a relation that the cluster maintains, the oldest first; none that this
+        transaction has not committed yet."""
 
     def dependents(self, id: GlobalId) -> tuple[GlobalId, ...]:
         """Items whose definition names `id`."""
