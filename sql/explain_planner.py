@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Final, assert_never
 
-from core.errors import FEATURE_NOT_SUPPORTED, INVALID_PARAMETER_VALUE, SqlError
+from core.errors import FEATURE_NOT_SUPPORTED, INVALID_PARAMETER_VALUE, WRONG_OBJECT_TYPE, SqlError
 from core.sql_types import TEXT, Column, RelationDesc
 from sql import syntax as ast
 from sql.catalog_view import CatalogItem, ItemKind
@@ -17,7 +17,9 @@ from sql.explain import (
     explain_relation_json,
 )
 from sql.hir import Hir
-from sql.inspection_syntax import Explain, ExplainedItem, ExplainTimestamp
+from sql.identifiers import quote_string
+from sql.inspection_syntax import Explain, ExplainedItem, ExplainResources, ExplainTimestamp
+from sql.lexer import tokenize
 from sql.maintained import plan_maintained
 from sql.maintained_syntax import CreateIndex, CreateMaterializedView
 from sql.object_names import existing_item
@@ -43,11 +45,26 @@ from sql.relation_text import item_name
 from sql.scope import Scope
 from sql.session_view import CATALOG_CLUSTER
 from sql.statement_context import Reading, StatementContext
+from sql.statement_parser import StatementParser
 from sql.view_planner import view_query
 
 PlanNode = Callable[[ast.Statement, ParsedStatement, StatementContext], PlannedStatement]
 _Definition = ast.CreateView | CreateMaterializedView | CreateIndex
 
+_MEASURES: Final = {
+    "memory": "pg_size_pretty(max(s.size)) AS total_memory, max(s.records) AS total_records",
+    "cpu": "max(e.elapsed_ns) / 1000 * INTERVAL '1 microsecond' AS total_elapsed",
+}
+_RESOURCES: Final = """
+    SELECT o.name AS operator, {}
+    FROM mz_internal.mz_dataflow_operators o
+    LEFT JOIN mz_internal.mz_arrangement_sizes s
+        ON s.operator_id = o.id AND s.dataflow_id = o.dataflow_id AND s.replica_id = o.replica_id
+    LEFT JOIN mz_internal.mz_scheduling_elapsed e
+        ON e.id = o.id AND e.dataflow_id = o.dataflow_id AND e.replica_id = o.replica_id
+    WHERE o.dataflow_id = {}
+    GROUP BY o.id, o.name
+    ORDER BY o.id"""
 _QUERY_PLAN: Final = "QUERY PLAN"
 _KINDS: Final = {
     "view": (ObjectKind.VIEW, ItemKind.VIEW),
@@ -92,6 +109,26 @@ def plan_explain_timestamp(
     assert isinstance(plan, SelectPlan)
     explain = ExplainTimestampPlan(plan.query, _is_json(statement.format))
     return planned_statement(explain, context, _one_column("Timestamp"))
+
+
+def plan_explain_resources(
+    statement: ast.Statement, parsed: ParsedStatement, context: StatementContext
+) -> PlannedStatement:
+    """EXPLAIN ANALYZE MEMORY, CPU: what the operators of something maintained keep and cost, on the
+    replica where it is most."""
+    assert isinstance(statement, ExplainResources)
+    item = _item(statement.item, context)
+    if item.cluster is None:
+        raise SqlError(
+            WRONG_OBJECT_TYPE,
+            f'"{item.name.item}" is not maintained',
+            hint="EXPLAIN ANALYZE its indexes.",
+        )
+    shown = ", ".join(_MEASURES[measure] for measure in statement.measures)
+    text = _RESOURCES.format(shown, quote_string(item.id))
+    query = StatementParser(text, tokenize(text)).statement()
+    with context.inside_definition():
+        return plan_query_statement(query, parsed, context)
 
 
 def _one_column(title: str) -> RelationDesc:

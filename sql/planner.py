@@ -17,8 +17,8 @@ from sql.check_planner import plan_check
 from sql.coercion import ParameterTypes
 from sql.copy_planner import plan_copy
 from sql.definition_planner import DEFINITION_PLANNERS
-from sql.explain_planner import plan_explain, plan_explain_timestamp
-from sql.inspection_syntax import Check, Explain, ExplainTimestamp
+from sql.explain_planner import plan_explain, plan_explain_resources, plan_explain_timestamp
+from sql.inspection_syntax import Check, Explain, ExplainResources, ExplainTimestamp
 from sql.modification_planner import plan_insert
 from sql.mutation_planner import plan_delete, plan_truncate, plan_update
 from sql.parse import ParsedStatement
@@ -74,6 +74,7 @@ _PLANNERS: Final[dict[type[ast.Statement], _Planner]] = {
     ast.Truncate: plan_truncate,
     ast.Copy: plan_copy,
     ast.Subscribe: plan_subscribe_statement,
+    ExplainResources: plan_explain_resources,
     ExplainTimestamp: plan_explain_timestamp,
     Check: plan_check,
     ast.ShowObjects: plan_show_objects,
