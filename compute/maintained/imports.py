@@ -3,32 +3,30 @@
 from collections.abc import Callable, Iterable
 
 from compute.dataflow.imported import Importable
-from compute.dataflow_messages import CollectionSource, DataflowDescription
 from compute.maintained.index_export import IndexArrangement
-from core.ids import GlobalId
+from core.ids import Timestamp
 from expr.relation import Get, Relation
 
-IndexesOn = Callable[[GlobalId], Iterable[IndexArrangement]]
+Indexes = Callable[[], Iterable[IndexArrangement]]
 
 
 class IndexImports:
-    """The `Imports` of one dataflow: what it reads through an index, by any index of the collection
-    in the replica that goes back to the dataflow's as_of."""
+    """The `Imports` of one dataflow: the indexes of the replica that go back to its `as_of`. An
+    index has the rows of the collection it is on, and those of the relation it maintains."""
 
-    def __init__(self, description: DataflowDescription, indexes_on: IndexesOn) -> None:
-        self._as_of = description.as_of
-        self._sources: dict[GlobalId, CollectionSource] = {s.id: s for s in description.sources}
-        self._indexes_on = indexes_on
+    def __init__(self, as_of: Timestamp, indexes: Indexes) -> None:
+        self._as_of = as_of
+        self._indexes = indexes
         self._found: dict[int, IndexArrangement] = {}
 
     def find(self, relation: Relation, columns: frozenset[int]) -> Importable | None:
-        if not isinstance(relation, Get) or self._sources[relation.id].index is None:
-            return None
-        for index in self._indexes_on(relation.id):
+        for index in self._indexes():
             places = index.key_columns
-            if places is None or index.is_closed or index.since > self._as_of:
+            if places is None or index.since > self._as_of:
                 continue
-            if len(places) == len(columns) and columns == {column for column, _ in places}:
+            if len(places) != len(columns) or columns != {column for column, _ in places}:
+                continue
+            if index.relation == relation or Get(index.on, index.types) == relation:
                 self._found[id(index.arrangement)] = index
                 return Importable(index.arrangement, places)
         return None

@@ -39,6 +39,7 @@ class IndexArrangement:
         export = description.export
         assert isinstance(export, IndexExport)
         self.on = export.on
+        self.relation = description.relation
         self.types = column_types(description.relation)
         self.key_columns = _key_columns(export)
         self.is_closed = False
@@ -47,6 +48,7 @@ class IndexArrangement:
         self.retain_us = description.retain_history_us
         key = row_key(export.key, group_key, description.context)
         self.arrangement = Arrangement(key, identity_key(self.types), skips_null=False)
+        self.arrangement.keep_history(description.as_of)
         self._key_of = group_key([(n, scalar.type) for n, scalar in enumerate(export.key)])
         self.errors = ErrorHistory()
         self.dataflow: Upper | None = None
@@ -69,7 +71,6 @@ class IndexArrangement:
 
     def start(self, as_of: Timestamp, dataflow: Upper) -> None:
         self.dataflow = dataflow
-        self.arrangement.keep_history(as_of)
 
     def changes(self, ts: Timestamp, updates: Updates, errors: ErrorUpdates) -> None:
         if updates:

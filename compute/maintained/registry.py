@@ -209,7 +209,7 @@ class DataflowRegistry:
     def _connect(
         self, description: DataflowDescription, wake: Callable[[], None]
     ) -> tuple[Dataflow, Inputs]:
-        imports = IndexImports(description, self._indexes_on)
+        imports = IndexImports(description.as_of, lambda: self._indexes(description.id))
         dataflow = build(description.relation, description.context, imports)
         sources = {source.id: source for source in description.sources}
         feeds = {
@@ -223,11 +223,12 @@ class DataflowRegistry:
         ]
         return dataflow, Inputs(feeds, indexes, self._clock, self.progress, wake)
 
-    def _indexes_on(self, id: GlobalId) -> Iterator[IndexArrangement]:
-        for dataflow in self._dataflows.values():
-            export = dataflow.export
-            if isinstance(export, IndexArrangement) and export.on == id and dataflow.is_live:
-                yield export
+    def _indexes(self, importer: GlobalId) -> Iterator[IndexArrangement]:
+        """The indexes that dataflow `importer` may look up."""
+        for id, dataflow in self._dataflows.items():
+            if id != importer and dataflow.is_live:
+                if isinstance(dataflow.export, IndexArrangement):
+                    yield dataflow.export
 
     def _clock(self) -> Timestamp:
         return self._tables.upper
