@@ -110,9 +110,17 @@ steps = st.lists(
 )
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(steps, st.integers(0, 2**32))
 def test_followers_see_the_history(schedule: list[tuple[str, int, int]], seed: int) -> None:
+    asyncio.run(simulate(schedule, seed))
+
+
+@pytest.mark.long
+@pytest.mark.timeout(900)
+@settings(max_examples=3_000, deadline=None)
+@given(steps, st.integers(0, 2**32))
+def test_followers_see_the_history_long(schedule: list[tuple[str, int, int]], seed: int) -> None:
     asyncio.run(simulate(schedule, seed))
 
 

@@ -279,6 +279,18 @@ def test_two_replicas_on_a_failing_store(schedule: list[tuple[str, int, int]], s
     asyncio.run(simulate(schedule, seed, lambda: FaultInjector(RATES, seed)))
 
 
+@pytest.mark.long
+@pytest.mark.timeout(900)
+@settings(max_examples=5_000, deadline=None)
+@given(steps, st.integers(0, 2**32), st.booleans())
+def test_two_replicas_long(
+    schedule: list[tuple[str, int, int]], seed: int, is_failing: bool
+) -> None:
+    asyncio.run(
+        simulate(schedule, seed, (lambda: FaultInjector(RATES, seed)) if is_failing else None)
+    )
+
+
 async def simulate(
     schedule: list[tuple[str, int, int]],
     seed: int,
