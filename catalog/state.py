@@ -110,6 +110,14 @@ class Catalog:
     def cluster_named(self, name: str) -> Cluster | None:
         return next((cluster for cluster in self.clusters.values() if cluster.name == name), None)
 
+    def serving_cluster(self, name: str) -> Cluster | None:
+        """The cluster of that name, if it can serve: it has replicas, and was committed."""
+        cluster = self.cluster_named(name)
+        if cluster is None or (self.committed and cluster.id not in self.committed.clusters):
+            return None
+        has_replicas = any(r.cluster_id == cluster.id for r in self.replicas.values())
+        return cluster if has_replicas else None
+
     def replica_named(self, cluster: str, name: str) -> ClusterReplica | None:
         """The replica of that name in the cluster of that name."""
         found = self.cluster_named(cluster)

@@ -13,7 +13,7 @@ from expr.scalar import Scalar
 from expr.scalar import substitute as substitute_scalar
 from frontend.dml import target_table
 from frontend.planning import CachedPlan
-from frontend.select import open_copy, unknown_cluster
+from frontend.select import cannot_serve, open_copy
 from frontend.session import Session
 from frontend.statements import RowSource
 from frontend.subscribe import open_subscription
@@ -35,9 +35,10 @@ async def start_copy_from(session: Session, cached: CachedPlan, plan: CopyFromPl
     def bind(scalar: Scalar | None) -> Scalar | None:
         return None if scalar is None else substitute_scalar(scalar, (), calls)
 
-    cluster = session.visible_catalog.cluster_named(session.cluster)
+    catalog = session.visible_catalog
+    cluster = catalog.serving_cluster(session.cluster)
     if cluster is None:
-        raise unknown_cluster(session.cluster)
+        raise cannot_serve(catalog, session.cluster)
     return await session.clients.compute.copy_from(
         CopyFromRequest(
             cluster=cluster.id,

@@ -106,11 +106,11 @@ class CachedPlan:
     """A plan with what is derived from it once.
 
     `holes` are what its query leaves open, `introspected` the introspection relations that it
-    reads. `types` are those of the query's rows, `sources` where
-    the collections are that it reads, `cluster` the id of the session's cluster (None: there is
-    none of that name). `reads` are the stored collections that decide what the query gives, those
-    below views and materialized views included, `user_reads` those that are not the system's: a
-    transaction's reads of system relations do not conflict with DDL, as in PostgreSQL.
+    reads. `types` are those of the query's rows, `sources` where the collections are that it
+    reads, `cluster` the id of the cluster that is to run it (None: it cannot). `reads` are the
+    stored collections that decide what the query gives, those below views and materialized views
+    included, `user_reads` those that are not the system's: a transaction's reads of system
+    relations do not conflict with DDL, as in PostgreSQL.
     """
 
     planned: PlannedStatement
@@ -264,9 +264,8 @@ def derive(
         return CachedPlan(planned, parsed, catalog, scope, None)
     plan = planned.plan
     sources = query_sources(catalog, query)
-    cluster = catalog.cluster_named(scope.session.cluster)
+    cluster = catalog.serving_cluster(cluster_name(plan, scope.session))
     if isinstance(plan, CheckPlan):
-        cluster = catalog.cluster_named(plan.cluster)
         if plan.durable is not None:
             sources += (durable_source(catalog, plan.maintained, plan.durable),)
     reads = stored_below(catalog, query.depends_on)
@@ -284,6 +283,11 @@ def derive(
         frozenset(read for read in reads if not read.startswith("s")),
         query.desc.types,
     )
+
+
+def cluster_name(plan: Plan, session: PlanningSession) -> str:
+    """The name of the cluster that is to run a plan."""
+    return plan.cluster if isinstance(plan, CheckPlan) else session.cluster
 
 
 def query_of(plan: Plan) -> Query | None:

@@ -10,6 +10,7 @@ import time
 from collections.abc import Awaitable, Callable, Container
 
 from catalog.boot import SYSTEM_CLUSTER_ID
+from catalog.state import Catalog
 from controllers.compute_client import (
     IndexDroppedError,
     OutputFormat,
@@ -25,11 +26,13 @@ from frontend.binding import Bound, bind_parameters, bind_query
 from frontend.constants import constant_rows
 from frontend.datums import row_encoder
 from frontend.metrics import CANCELED_PEEKS, first_row_histogram
-from frontend.planning import CachedPlan
+from frontend.planning import CachedPlan, cluster_name
 from frontend.read_time import check_same_desc, choose_time
 from frontend.session import Session
 from frontend.statements import ReadyRows, RowSource
+from sql.identifiers import quote_identifier
 from sql.plan import Query
+from sql.replica_sizes import DEFAULT_SIZE
 
 Again = Callable[[], Awaitable[PeekStream]]
 
@@ -200,7 +203,7 @@ async def _planned_anew(session: Session, cached: CachedPlan) -> CachedPlan:
 
 def cluster_of(session: Session, cached: CachedPlan) -> str:
     """The id of the cluster that runs a query: queries of system relations have their own. Raises
-    SqlError 42704 when there is no cluster of the name that the session has set."""
+    SqlError when the one that the session has set cannot."""
     query = cached.query
     if (
         query is not None
@@ -210,10 +213,24 @@ def cluster_of(session: Session, cached: CachedPlan) -> str:
     ):
         return SYSTEM_CLUSTER_ID
     if cached.cluster is None:
-        raise unknown_cluster(session.cluster)
+        raise cannot_serve(cached.catalog, cluster_name(cached.plan, cached.scope.session))
     return cached.cluster
 
 
-def unknown_cluster(name: str) -> SqlError:
-    """What statements answer that no cluster can run."""
-    return SqlError(errors.UNDEFINED_OBJECT, f'unknown cluster "{name}"')
+def cannot_serve(catalog: Catalog, name: str) -> SqlError:
+    """What statements answer that the cluster of that name cannot run."""
+    cluster = catalog.cluster_named(name)
+    if cluster is None:
+        return SqlError(errors.UNDEFINED_OBJECT, f'unknown cluster "{name}"')
+    if any(replica.cluster_id == cluster.id for replica in catalog.replicas.values()):
+        return SqlError(
+            errors.OBJECT_NOT_IN_PREREQUISITE_STATE,
+            f'cluster "{name}" does not run before the transaction that creates it has committed',
+        )
+    return SqlError(
+        errors.OBJECT_NOT_IN_PREREQUISITE_STATE,
+        f'cluster "{name}" has no replicas',
+        hint=f"Use ALTER CLUSTER {quote_identifier(name)} SET (REPLICATION FACTOR 1)."
+        if cluster.is_managed
+        else f"Use CREATE CLUSTER REPLICA {quote_identifier(name)}.r1 SIZE '{DEFAULT_SIZE}'.",
+    )

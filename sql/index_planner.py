@@ -20,7 +20,7 @@ from sql.definition_text import replaced
 from sql.equality import has_equality
 from sql.identifiers import quote_identifier
 from sql.index_keys import relation_scope
-from sql.maintained import check_maintained, check_maintained_scalars
+from sql.maintained import check_maintained_scalars, maintained_rows
 from sql.maintained_options import check_names
 from sql.maintained_planner import cluster_for, history_of
 from sql.maintained_syntax import CreateIndex, IndexKey
@@ -33,7 +33,6 @@ from sql.pending import Pending
 from sql.plan import CreateIndexPlan, PlannedStatement
 from sql.positions import position
 from sql.query_planner import QueryPlanner
-from sql.query_statement import optimize_hir
 from sql.statement_context import Replacement, StatementContext
 from sql.syntax_walk import nodes_of
 from sql.unique_keys import unique_key
@@ -67,10 +66,9 @@ def plan_create_index(
     cluster = cluster_for(statement.cluster, context)
     queries = QueryPlanner(context)
     on = _indexed_relation(statement.relation, context)
-    relation = optimize_hir(queries.item_relation(on).hir, context)
-    check_maintained(relation)
+    rows = maintained_rows(queries.item_relation(on).hir, on.desc, context)
     if statement.keys is None:
-        parts = _default_key(on, unique_key(relation))
+        parts = _default_key(on, unique_key(rows.relation))
     else:
         parts = tuple(dict.fromkeys(_key_part(key, on, queries) for key in statement.keys))
     name = _name(statement, on, parts)

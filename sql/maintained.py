@@ -77,8 +77,15 @@ def maintained_rows(
 ) -> MaintainedPlan:
     """The plan of rows that follow their inputs. Raises SqlError if they cannot."""
     relation = optimize_hir(rows, context)
-    check_maintained(relation)
+    _check_relation(relation)
     depends_on = frozenset(context.depends_on)
+    for item in map(context.catalog.item, depends_on):
+        if item.is_introspection:
+            raise SqlError(
+                FEATURE_NOT_SUPPORTED,
+                f'cannot materialize "{item.name.item}"',
+                detail="Its rows are of the moment at which it is read.",
+            )
     return MaintainedPlan(relation, depends_on, context.scanned_indexes(), desc, key)
 
 
@@ -104,9 +111,7 @@ def _not_null(column: ColumnRef, name: str, item_name: str) -> Scalar:
     return Call(_ERROR_IF_NULL, (column, literal(message, TEXT)), column.type)
 
 
-def check_maintained(relation: Relation) -> None:
-    """Raises SqlError 0A000 for what cannot follow its inputs."""
-
+def _check_relation(relation: Relation) -> None:
     def check(scalar: Scalar) -> Scalar:
         _check_calls(scalar)
         return scalar

@@ -13,7 +13,7 @@ from core.errors import (
 from core.sql_types import Column, RelationDesc
 from sql import syntax as ast
 from sql.definition_text import replaced
-from sql.maintained import asserted_not_null, check_maintained
+from sql.maintained import asserted_not_null, maintained_rows
 from sql.maintained_options import check_names, check_refresh, retain_history_us, text_of
 from sql.maintained_syntax import (
     AlterOptions,
@@ -32,7 +32,6 @@ from sql.plan import (
     RetainHistoryPlan,
 )
 from sql.query_planner import QueryPlanner
-from sql.query_statement import optimize_hir
 from sql.scope import Scope
 from sql.statement_context import StatementContext
 
@@ -62,7 +61,7 @@ def plan_create_materialized_view(
     asserted = _asserted(statement.options, desc)
     rows = queries.as_relation(planned)
     rows = asserted_not_null(rows, name.item, desc.names, asserted)
-    check_maintained(optimize_hir(rows, context))
+    maintained_rows(rows, desc, context)
     definition = MaintainedDefinition(
         tuple(part for part in (name.database, name.schema, name.item) if part is not None),
         cluster,

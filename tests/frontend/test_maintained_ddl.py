@@ -247,3 +247,31 @@ def test_materialized_views_replace_each_other(connection: Connection) -> None:
     assert refusal(connection, replaced)[0] == "2BP01"
     connection.execute("DROP VIEW on_r")
     connection.execute("DROP MATERIALIZED VIEW r")
+
+
+def test_clusters_that_cannot_serve_say_so(connection: Connection) -> None:
+    connection.execute("CREATE CLUSTER idle (REPLICATION FACTOR 0)")
+    connection.execute("SET cluster = idle")
+    for statement in ("SELECT a FROM t", "INSERT INTO t SELECT * FROM t", "COPY t TO STDOUT"):
+        assert refusal(connection, statement) == ("55000", 'cluster "idle" has no replicas')
+    assert rows(connection, "SELECT 1") == [(1,)]
+    connection.execute("ALTER CLUSTER idle SET (REPLICATION FACTOR 1)")
+    assert rows(connection, "SELECT a FROM t WHERE a = 3") == [(3,)]
+    connection.execute("BEGIN")
+    connection.execute("CREATE CLUSTER fresh")
+    connection.execute("SET LOCAL cluster = fresh")
+    sqlstate, message = refusal(connection, "SELECT a FROM t")
+    connection.execute("ROLLBACK")
+    assert (sqlstate, message) == (
+        "55000",
+        'cluster "fresh" does not run before the transaction that creates it has committed',
+    )
+    connection.execute("SET cluster = nosuch")
+    assert refusal(connection, "SELECT a FROM t") == ("42704", 'unknown cluster "nosuch"')
+    connection.execute("RESET cluster")
+    connection.execute("DROP CLUSTER idle")
+
+
+def test_what_is_of_the_moment_cannot_be_maintained(connection: Connection) -> None:
+    statement = "CREATE MATERIALIZED VIEW bad AS SELECT * FROM mz_internal.mz_frontiers"
+    assert refusal(connection, statement) == ("0A000", 'cannot materialize "mz_frontiers"')
