@@ -69,7 +69,7 @@ class Indexes:
         return index
 
     def drop(self, index: Index) -> None:
-        self._environment.clusters.drop_dataflow(CLUSTER, index.id)
+        self._environment.clusters.drop_dataflow(CLUSTER, index.id, self.now)
 
     @property
     def now(self) -> Timestamp:

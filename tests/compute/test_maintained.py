@@ -46,18 +46,6 @@ async def test_an_index_follows_its_table(
     assert await indexes.find(index, literal(None, INT4)) == []
 
 
-async def test_a_missing_index_is_an_error(
-    environment: ComputeEnvironment, indexes: Indexes
-) -> None:
-    table = await environment.create_table(INT4)
-    index = indexes.create(table.get, table)
-    assert await indexes.rows(index) == []
-    indexes.drop(index)
-    with pytest.raises(SqlError) as raised:
-        await indexes.rows(index)
-    assert raised.value.sqlstate == "42704"
-
-
 async def test_an_index_of_a_view_and_one_upon_it(
     environment: ComputeEnvironment, indexes: Indexes
 ) -> None:
