@@ -126,7 +126,9 @@ async def execute(session: Session, portal: Portal, *, is_alone: bool) -> Outcom
         return await execute_cursor(session, portal)
     match portal.cached.plan:
         case SubscribePlan():
-            return await _subscribe(session, portal)
+            outcome = await _subscribe(session, portal)
+            session.interrupter.forgo_timeout()
+            return outcome
         case SelectPlan():
             source = await open_query(session, portal.cached, portal.parameters, portal.formats)
             return _rows(portal, source, "SELECT {}")
@@ -224,6 +226,7 @@ async def _execute_other(session: Session, portal: Portal, *, is_alone: bool) ->
             columns = plan.subscribe.desc.columns
             portal.is_stream = True
             source = await start_copy_subscription(session, cached, plan)
+            session.interrupter.forgo_timeout()
             return _copy_out(portal, source, plan.options, len(columns))
         case CopyFromPlan():
             staging = await start_copy_from(session, cached, plan)

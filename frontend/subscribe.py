@@ -127,7 +127,6 @@ async def open_subscription(
     except BaseException:
         hold.release()
         raise
-    session.interrupter.forgo_timeout()
     progress = None
     if plan.with_progress:
         progress = hold.ts if plan.with_snapshot else next_timestamp(hold.ts)

@@ -338,7 +338,7 @@ async def test_a_vanished_subscriber_leaves_nothing(
         await vanishing.vanish()
         async with asyncio.timeout(DEADLINE_S):
             while active_subscriptions(headwater_server) != 1:
-                await connection.execute("SELECT 1")
+                await connection.execute("INSERT INTO t VALUES (3, 'three')")
     async with asyncio.timeout(DEADLINE_S):
         while active_subscriptions(headwater_server):
             await connection.execute("SELECT 1")
