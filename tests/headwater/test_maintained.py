@@ -12,6 +12,8 @@ from tests.running_server import HeadwaterServer
 
 Rows = list[tuple[object, ...]]
 
+ANSWERS = 40
+
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HeadwaterServer]:
@@ -211,26 +213,26 @@ def test_objects_dropped_while_they_are_read(
 ) -> None:
     run(session, "CREATE TABLE t (a int)", "INSERT INTO t SELECT generate_series(1, 100)")
 
-    def read_for_ever(count: int) -> int:
+    def read() -> None:
         answers = 0
         with connect(server, schema) as reader:
-            for _ in range(count):
+            while answers < ANSWERS:
                 try:
                     found = rows(reader, "SELECT count(*), sum(a) FROM v WHERE a > 0")
                 except psycopg.errors.UndefinedTable:
                     continue
                 assert found == [(100, 5050)]
                 answers += 1
-        return answers
 
     run(session, "CREATE MATERIALIZED VIEW v AS SELECT * FROM t")
     with ThreadPoolExecutor(2) as pool:
-        readers = [pool.submit(read_for_ever, 60) for _ in range(2)]
-        for _ in range(10):
+        readers = [pool.submit(read) for _ in range(2)]
+        while not all(reader.done() for reader in readers):
             run(session, "CREATE INDEX i ON v (a)", "DROP INDEX i")
             run(session, "DROP MATERIALIZED VIEW v")
             run(session, "CREATE MATERIALIZED VIEW v AS SELECT * FROM t")
-        assert sum(reader.result() for reader in readers) > 0
+        for reader in readers:
+            reader.result()
 
 
 def test_reads_of_the_past(session: psycopg.Connection) -> None:
@@ -258,7 +260,9 @@ def test_what_is_known_of_replicas_and_dataflows(session: psycopg.Connection) ->
         "JOIN mz_objects o ON o.id = x.object_id JOIN mz_schemas s ON s.id = o.schema_id"
         " WHERE s.name = current_schema()"
     )
-    hydrated = rows(session, f"SELECT o.name, x.hydrated FROM mz_internal.mz_hydration_statuses x {of_schema}")
+    hydrated = rows(
+        session, f"SELECT o.name, x.hydrated FROM mz_internal.mz_hydration_statuses x {of_schema}"
+    )
     assert {name for name, is_hydrated in hydrated if is_hydrated} == {
         "totals",
         "best",
