@@ -16,6 +16,7 @@ from core.errors import (
 from core.sql_types import Column, RelationDesc, SqlType
 from sql import syntax as ast
 from sql.catalog_view import CatalogItem, ItemKind, QualifiedName
+from sql.coercion import ParameterTypes
 from sql.definition_text import replaced
 from sql.equality import has_equality
 from sql.identifiers import quote_identifier
@@ -33,7 +34,8 @@ from sql.pending import Pending
 from sql.plan import CreateIndexPlan, PlannedStatement
 from sql.positions import position
 from sql.query_planner import QueryPlanner
-from sql.statement_context import Replacement, StatementContext
+from sql.query_statement import optimize_hir
+from sql.statement_context import Reading, Replacement, StatementContext
 from sql.syntax_walk import nodes_of
 from sql.unique_keys import unique_key
 
@@ -66,9 +68,9 @@ def plan_create_index(
     cluster = cluster_for(statement.cluster, context)
     queries = QueryPlanner(context)
     on = _indexed_relation(statement.relation, context)
-    rows = maintained_rows(queries.item_relation(on).hir, on.desc, context)
+    maintained_rows(queries.item_relation(on).hir, on.desc, context)
     if statement.keys is None:
-        parts = _default_key(on, unique_key(rows.relation))
+        parts = _default_key(on, context)
     else:
         parts = tuple(dict.fromkeys(_key_part(key, on, queries) for key in statement.keys))
     name = _name(statement, on, parts)
@@ -117,16 +119,23 @@ def _indexed_relation(name: ast.Name, context: StatementContext) -> CatalogItem:
 # Keys
 
 
-def _default_key(on: CatalogItem, key: tuple[int, ...] | None) -> tuple[_KeyPart, ...]:
-    """A key of the relation if one is known, else all columns; those of types without equality
-    are left out."""
+def _default_key(on: CatalogItem, context: StatementContext) -> tuple[_KeyPart, ...]:
+    """A key of the relation if its query tells of one, else all columns; those of types without
+    equality are left out."""
     columns = on.desc.columns
-    wanted = range(len(columns)) if key is None else key
-    return tuple(
+    from_base = StatementContext(
+        context.catalog, context.session, ParameterTypes((), 0), Reading(None, is_from_base=True)
+    )
+    rows = QueryPlanner(from_base).item_relation(on).hir
+    key = unique_key(optimize_hir(rows, from_base))
+    parts = tuple(
         _KeyPart(index + 1, columns[index].name, columns[index].type, columns[index].nullable)
-        for index in wanted
+        for index in key or range(len(columns))
         if has_equality(columns[index].type)
     )
+    if not parts:
+        _check_key_type(columns[0].type)
+    return parts
 
 
 def _key_part(key: IndexKey, on: CatalogItem, queries: QueryPlanner) -> _KeyPart:
