@@ -70,6 +70,15 @@ def compile_rows(
     return _compiled_rows(tuple(predicates), None if scalars is None else tuple(scalars), context)
 
 
+def compile_updates(
+    predicates: Sequence[Scalar], scalars: Sequence[Scalar] | None, context: EvaluationContext
+) -> Callable[[Iterable[tuple[Row, int]]], list[tuple[Row, int]]]:
+    """The same for rows that come with multiplicities."""
+    return _compiled_updates(
+        tuple(predicates), None if scalars is None else tuple(scalars), context
+    )
+
+
 @lru_cache(maxsize=CACHE_SIZE)
 def _compiled_scalar(scalar: Scalar, context: EvaluationContext) -> Callable[[Row], Datum]:
     if isinstance(scalar, ColumnRef):
@@ -109,6 +118,19 @@ def _compiled_rows(
     lines.append(f"        append({result})")
     lines.append("return out")
     return unit.finish(*lines, parameter="rows")
+
+
+@lru_cache(maxsize=CACHE_SIZE)
+def _compiled_updates(
+    predicates: tuple[Scalar, ...],
+    scalars: tuple[Scalar, ...] | None,
+    context: EvaluationContext,
+) -> Callable[[Iterable[tuple[Row, int]]], list[tuple[Row, int]]]:
+    unit = _Unit(context)
+    tests = " and ".join(unit.truth(predicate, 0).text for predicate in predicates)
+    result = "(r, d)" if scalars is None else f"({unit.row(scalars)}, d)"
+    condition = f" if {tests}" if tests else ""
+    return unit.finish(f"return [{result} for r, d in rows{condition}]", parameter="rows")
 
 
 class _Code(NamedTuple):

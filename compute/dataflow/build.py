@@ -7,8 +7,10 @@ up by the same key is arranged once.
 from typing import Final
 
 from compute.compiled import aggregate_call, row_key, total_order_key
-from compute.dataflow.build_joins import appended, build_join, build_outer_join
+from compute.dataflow.build_inner_join import build_join
+from compute.dataflow.build_joins import build_outer_join
 from compute.dataflow.build_recursion import as_fixpoint, build_fixpoint
+from compute.dataflow.chain import RowStage, Stage, linear_steps, row_function, stages
 from compute.dataflow.graph import Dataflow, Edge
 from compute.dataflow.imported import NO_IMPORTS, Imports
 from compute.dataflow.iteration import Iteration
@@ -18,12 +20,11 @@ from compute.dataflow.select_rows import CardinalityCheckNode, ThresholdNode, To
 from compute.dataflow.temporal import TemporalFilterNode
 from compute.dataflow.window import WindowNode
 from compute.operators.keys import group_key, identity_key, is_exact
-from compute.operators.linear import projection
 from compute.windows import windowing
 from core.errors import STATEMENT_TOO_COMPLEX, SqlError
 from core.rows import codec_for
 from core.sql_types import INT8
-from expr.compile import compile_predicate, compile_row
+from expr.compile import compile_row
 from expr.registry import bind, function_by_id
 from expr.relation import (
     CardinalityCheck,
@@ -48,9 +49,10 @@ from expr.relation import (
     Union,
     Window,
     children,
+    column_types,
 )
-from expr.scalar import EvaluationContext, Scalar
-from expr.temporal import check_maintainable, split_conditions
+from expr.scalar import EvaluationContext
+from expr.temporal import check_maintainable
 
 MAX_DEPTH: Final = 400
 
@@ -80,8 +82,8 @@ class _Builder:
         outside: "_Builder | None" = None,
     ) -> None:
         self.dataflow = dataflow
-        self._context = context
-        self._imports = imports
+        self.context = context
+        self.imports = imports
         self._outside = outside
         self._locals: dict[int, Edge] = {}
         self._varying: set[int] = set()  # of an iteration: the locals that depend on it
@@ -104,19 +106,15 @@ class _Builder:
             case Let(id=local_id, value=value, body=body):
                 self.bind(local_id, self.build(value, depth))
                 return self.build(body, depth)
-            case (
-                Project(input=source)
-                | Map(input=source)
-                | Filter(input=source)
-                | FlatMap(input=source)
-            ):
-                return self._linear(relation, self.build(source, depth))
-            case Join(inputs=inputs):
-                edges = [self.build(part, depth) for part in inputs]
-                return build_join(self.dataflow, relation, edges, self._context)
+            case Project() | Map() | Filter():
+                return self._chain(relation, depth)
+            case FlatMap(input=source):
+                return self._flat_map(relation, self.build(source, depth))
+            case Join():
+                return build_join(self, relation, None, depth)
             case OuterJoin(left=left, right=right):
                 sides = self.build(left, depth), self.build(right, depth)
-                return build_outer_join(self.dataflow, relation, *sides, self._context)
+                return build_outer_join(self.dataflow, relation, *sides, self.context)
             case Reduce(input=source):
                 return self._reduce(relation, self.build(source, depth))
             case TopK(input=source):
@@ -155,7 +153,7 @@ class _Builder:
 
     def within(self, iteration: Iteration) -> "_Builder":
         """A builder into `iteration`, which leaves outside what does not depend on it."""
-        return _Builder(self._context, self._imports, iteration, self)
+        return _Builder(self.context, NO_IMPORTS, iteration, self)
 
     def build_once(self, relation: Relation, depth: int) -> Edge:
         """The same edge for every iteration that asks for this very relation."""
@@ -175,49 +173,50 @@ class _Builder:
         rows = [(decode(data), diff) for data, diff in relation.rows]
         return self.dataflow.add(ConstantNode(rows), (), relation.types)
 
-    def _linear(self, relation: Project | Map | Filter | FlatMap, edge: Edge) -> Edge:
-        add, types = self.dataflow.add, edge.types
-        match relation:
-            case Project(outputs=outputs):
-                types = tuple(types[column] for column in outputs)
-                return add(RowsNode(None, projection(outputs)), (edge,), types)
-            case Filter(predicates=predicates):
-                return self._filter(predicates, edge)
-            case Map(scalars=scalars):
-                for scalar in scalars:  # one by one: a scalar may refer to those before it
-                    edge = appended(edge, (scalar,), self._context)
-                return edge
-            case FlatMap(args=args, types=returned, ordinality=ordinality):
-                function = function_by_id(relation.function)
-                returns = returned[0] if len(returned) == 1 else function.returns
-                arg_types = [scalar.type for scalar in args]
-                node = FlatMapNode(
-                    bind(function, arg_types, returns, self._context),
-                    compile_row(args, self._context),
-                    function.strict,
-                    ordinality,
-                )
-                types += returned + ((INT8,) if ordinality else ())
-                return add(node, (edge,), types)
-
-    def _filter(self, predicates: tuple[Scalar, ...], edge: Edge) -> Edge:
-        timeless, temporal = split_conditions(predicates)
-        dataflow, types = self.dataflow, edge.types
-        if timeless:
-            predicate = compile_predicate(timeless, self._context)
-            edge = dataflow.add(RowsNode(predicate, None), (edge,), types)
-        if temporal:
-            node = TemporalFilterNode(
-                tuple(condition.bound for condition in temporal),
-                compile_row([condition.scalar for condition in temporal], self._context),
-                identity_key(types),
-                dataflow.clock,
-            )
-            edge = dataflow.add_timed(node, (edge,), types)
+    def _chain(self, relation: Relation, depth: int) -> Edge:
+        """Project, Map and Filter nodes over anything else; a join makes their rows itself."""
+        steps, source = linear_steps(relation)
+        found = stages(steps, column_types(source))
+        if isinstance(source, Join):
+            finish = found[0] if found and isinstance(found[0], RowStage) else None
+            found = found if finish is None else found[1:]
+            edge = build_join(self, source, finish, depth)
+        else:
+            edge = self.build(source, depth)
+        for stage in found:
+            edge = self._stage(stage, edge)
         return edge
 
+    def _stage(self, stage: Stage, edge: Edge) -> Edge:
+        dataflow, types = self.dataflow, edge.types
+        if isinstance(stage, RowStage):
+            if stage.outputs is not None:
+                types = tuple(scalar.type for scalar in stage.outputs)
+            node = RowsNode(row_function(stage, self.context))
+            return dataflow.add(node, (edge,), types)
+        timed = TemporalFilterNode(
+            tuple(condition.bound for condition in stage),
+            compile_row([condition.scalar for condition in stage], self.context),
+            identity_key(types),
+            dataflow.clock,
+        )
+        return dataflow.add_timed(timed, (edge,), types)
+
+    def _flat_map(self, relation: FlatMap, edge: Edge) -> Edge:
+        args, returned = relation.args, relation.types
+        function = function_by_id(relation.function)
+        returns = returned[0] if len(returned) == 1 else function.returns
+        node = FlatMapNode(
+            bind(function, [scalar.type for scalar in args], returns, self.context),
+            compile_row(args, self.context),
+            function.strict,
+            relation.ordinality,
+        )
+        types = edge.types + returned + ((INT8,) if relation.ordinality else ())
+        return self.dataflow.add(node, (edge,), types)
+
     def _reduce(self, relation: Reduce, edge: Edge) -> Edge:
-        context = self._context
+        context = self.context
         key_types = tuple(scalar.type for scalar in relation.group_key)
         types = key_types + tuple(a.type for a in relation.aggregates)
         exact = all(map(is_exact, key_types))
@@ -244,7 +243,7 @@ class _Builder:
     def _window(self, relation: Window, edge: Edge) -> Edge:
         types = edge.types + tuple(function.type for function in relation.functions)
         node = WindowNode(
-            windowing(relation, edge.types, self._context),
+            windowing(relation, edge.types, self.context),
             identity_key(edge.types),
             identity_key(types),
         )

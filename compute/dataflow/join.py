@@ -6,53 +6,57 @@ the others' arrangements one after the other. Nothing is stored but those arrang
 input and key, which are shared with whoever else arranges the same rows by the same key.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
 
-from compute.dataflow.arrangement import Arrangement
+from compute.dataflow.chain import RowFunction
+from compute.dataflow.imported import ArrangementReader
 from compute.dataflow.updates import Errors, Updates
 from compute.operators.keys import KeyFunction
-from core.rows import Row
 
 
 @dataclass(frozen=True, slots=True)
 class Lookup:
-    """One step of a path: append the rows of `arrangement` whose key is `key` of the row so far."""
+    """One step of a path: append the rows of `arrangement` whose key is `key` of the row so far.
+    `stage`: what is made of these before."""
 
-    arrangement: Arrangement
+    arrangement: ArrangementReader
     key: KeyFunction
     sees_staged: bool  # the other input comes before the changed one
+    stage: RowFunction | None = None
 
-    def run(self, updates: Updates) -> Updates:
-        get, key_of = self.arrangement.get, self.key
+    def run(self, updates: Updates, errors: Errors) -> Updates:
+        """The updates joined with what they find."""
+        get, key_of, stage = self.arrangement.get, self.key, self.stage
         staged = self.arrangement.staged if self.sees_staged else None
         out: Updates = []
         for row, diff in updates:
             key = key_of(row)
             if key is None:
                 continue
-            for other, weight in get(key):
-                out.append((row + other, diff * weight))
+            found = get(key)
             if staged and (changes := staged.get(key)):
-                for other, weight in changes:
-                    out.append((row + other, diff * weight))
+                found = chain(found, changes)
+            if stage is not None:
+                found = stage.run(list(found), errors)
+            for other, weight in found:
+                out.append((row + other, diff * weight))
         return out
 
 
 @dataclass(frozen=True, slots=True)
 class Path:
-    """What a change of one input does; `project` puts the columns in the join's order."""
+    """What a change of one input does; `finish` makes the join's rows of the path's."""
 
     lookups: tuple[Lookup, ...]
-    project: Callable[[Row], Row] | None
+    finish: RowFunction | None
 
-    def run(self, updates: Updates) -> Updates:
+    def run(self, updates: Updates, errors: Errors) -> Updates:
+        """The change of the join."""
         for lookup in self.lookups:
-            updates = lookup.run(updates)
-        project = self.project
-        if project is None:
-            return updates
-        return [(project(row), diff) for row, diff in updates]
+            updates = lookup.run(updates, errors)
+        return updates if self.finish is None else self.finish.run(updates, errors)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,5 +69,6 @@ class JoinNode:
         out: Updates = []
         for path, updates in zip(self.paths, inputs, strict=True):
             if updates:
-                out += path.run(updates)
+                found = path.run(updates, errors)
+                out = out + found if out else found
         return out

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import count
 
+from compute.dataflow.chain import RowFunction
 from compute.dataflow.updates import Errors, Updates
 from core.errors import SqlError
 from core.rows import Row
@@ -22,7 +23,18 @@ class ConstantNode:
 
 @dataclass(frozen=True, slots=True)
 class RowsNode:
-    """Filter by `predicate`, then `function` of what is left; None: everything, or as it is."""
+    """Filters and maps of the input's rows, fused."""
+
+    rows: RowFunction
+
+    def step(self, inputs: Sequence[Updates], errors: Errors) -> Updates:
+        return self.rows.run(inputs[0], errors)
+
+
+@dataclass(frozen=True, slots=True)
+class ShapeNode:
+    """Filter by `predicate`, then `function` of what is left; None: everything, or as it is.
+    Neither fails: they only take rows apart and put them together."""
 
     predicate: Callable[[Row], bool] | None
     function: Callable[[Row], Row] | None
@@ -30,24 +42,11 @@ class RowsNode:
     def step(self, inputs: Sequence[Updates], errors: Errors) -> Updates:
         (changes,) = inputs
         predicate, function = self.predicate, self.function
-        try:
-            if predicate is not None:
-                changes = [update for update in changes if predicate(update[0])]
-            if function is None:
-                return changes
-            return [(function(row), diff) for row, diff in changes]
-        except SqlError:
-            return self._one_by_one(inputs[0], errors)
-
-    def _one_by_one(self, changes: Updates, errors: Errors) -> Updates:
-        out: Updates = []
-        for row, diff in changes:
-            try:
-                if self.predicate is None or self.predicate(row):
-                    out.append((row if self.function is None else self.function(row), diff))
-            except SqlError as error:
-                errors.add(error, diff)
-        return out
+        if predicate is not None:
+            changes = [update for update in changes if predicate(update[0])]
+        if function is None:
+            return changes
+        return [(function(row), diff) for row, diff in changes]
 
 
 @dataclass(frozen=True, slots=True)
