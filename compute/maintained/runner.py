@@ -160,7 +160,6 @@ class MaintainedDataflow:
         """Stop, and let go of everything."""
         if self.is_live:
             self.phase = Phase.ENDED
-        self._task.cancel()
         self._release()
         self._progress.moved()
 
@@ -208,7 +207,7 @@ class MaintainedDataflow:
             try:
                 next_ts = self._next_ts(inputs)
             except FeedLostError:
-                await inputs.open(Timestamp(self._upper - 1))
+                await inputs.open(max(Timestamp(self._upper - 1), self.description.as_of))
                 continue
             if next_ts < min(inputs.upper, until):
                 await self._take(inputs, next_ts)
@@ -316,6 +315,8 @@ class MaintainedDataflow:
         self._on_event(self.id)
 
     def _release(self) -> None:
+        if asyncio.current_task() is not self._task:
+            self._task.cancel()
         self.export.close()
         if self._inputs is not None:
             self._inputs.close()

@@ -98,7 +98,7 @@ class TableFeed:
         return self._feeds.upper
 
     async def follow(self, as_of: Timestamp, on_change: Callable[[], None]) -> "TableCursor":
-        cursor = TableCursor(self, on_change)
+        cursor = TableCursor(self, as_of, on_change)
         self._cursors.add(cursor)
         recent = self._feeds.collections.recent
         try:
@@ -211,8 +211,9 @@ class _Change:
 class TableCursor:
     """A `Cursor` in a table's commits."""
 
-    def __init__(self, feed: TableFeed, on_change: Callable[[], None]) -> None:
+    def __init__(self, feed: TableFeed, as_of: Timestamp, on_change: Callable[[], None]) -> None:
         self._feed = feed
+        self._as_of = as_of  # which commits may not have reached yet
         self._on_change = on_change
         self._waiting: deque[_Change] = deque()
         self._waiting_bytes = 0
@@ -230,6 +231,8 @@ class TableCursor:
 
     def offer(self, change: _Change) -> None:
         """One more change."""
+        if change.ts <= self._as_of:
+            return
         self._waiting.append(change)
         self._waiting_bytes += change.size_bytes
         if self._waiting_bytes > MAX_WAITING_BYTES:

@@ -149,3 +149,16 @@ async def test_a_large_table_and_a_large_commit_come_in_parts(
         assert await indexes.rows(sums) == sorted(expected)
         assert await indexes.rows(copies) == sorted(expected)
         await environment.insert(table, rows)
+
+
+async def test_an_index_may_begin_at_a_time_that_is_to_come(
+    environment: ComputeEnvironment, indexes: Indexes
+) -> None:
+    table = await environment.create_table(INT4)
+    as_of = Timestamp(indexes.now + 100_000)
+    index = indexes.create(table.get, table, as_of=as_of)
+    count = 0
+    while indexes.now <= as_of:
+        await environment.insert(table, [(count,)])
+        count += 1
+    assert len(await indexes.rows(index)) == count
