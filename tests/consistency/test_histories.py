@@ -34,10 +34,16 @@ BUG_STORE_DELAY_S: Final = 0.01  # commits gather company, and race with what th
 
 
 async def _record(
-    environment: Environment, seconds: float, seed: int, faults: tuple[str, ...], pause_s: float
+    environment: Environment,
+    seconds: float,
+    seed: int,
+    faults: tuple[str, ...],
+    pause_s: float,
+    *,
+    with_views: bool = False,
 ) -> list[Anomaly]:
-    recorded = workload.Workload(environment.dsn, seed)
-    await workload.prepare(environment.dsn())
+    recorded = workload.Workload(environment.dsn, seed, with_views)
+    await workload.prepare(environment.dsn(), with_views=with_views)
     await workload.run(recorded, CLIENTS, seconds, environment.faults(faults, pause_s))
     committed = [t for t in recorded.history if t.outcome is Outcome.COMMITTED]
     print(f"seed {seed}: {len(recorded.history)} transactions, {len(committed)} committed")
@@ -66,6 +72,28 @@ async def test_histories_are_strictly_serializable(
         tmp_path, fresh_database_url, rng, store_delay_s=delay_s
     ) as environment:
         anomalies = await _record(environment, seconds, seed, ALL_FAULTS, FAULT_PAUSE_S)
+    assert anomalies == [], f"seed {seed}"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "faults"),
+    [
+        pytest.param(6.0, ("kill_replica",), id="sample"),
+        pytest.param(60.0, (), marks=[pytest.mark.long, pytest.mark.timeout(300)], id="quiet"),
+        pytest.param(
+            60.0, ALL_FAULTS, marks=[pytest.mark.long, pytest.mark.timeout(300)], id="faults"
+        ),
+    ],
+)
+async def test_views_are_as_fresh_as_tables(
+    tmp_path: Path, fresh_database_url: str, seconds: float, faults: tuple[str, ...]
+) -> None:
+    seed = random.SystemRandom().randrange(2**32)
+    rng = random.Random(seed)
+    async with Environment.open(tmp_path, fresh_database_url, rng) as environment:
+        anomalies = await _record(
+            environment, seconds, seed, faults, FAULT_PAUSE_S, with_views=True
+        )
     assert anomalies == [], f"seed {seed}"
 
 

@@ -9,6 +9,9 @@ Clients are asyncpg connections that reconnect after every fault. Each client do
 - *read*: all groups of the current generation, in one statement or in one transaction;
 - *use* and *drop*: INSERT into a table that another client drops meanwhile.
 
+With views, every table has a materialized view and an indexed view of all its rows, and each read
+takes any of the three: they must be indistinguishable, within one transaction too.
+
 Keys belong to a generation that moves on as values are written, so that no key grows long. After
 the faults have stopped every key is read once more: lost writes show then.
 """
@@ -46,6 +49,16 @@ SCHEMA: Final = (
     *(f"CREATE TABLE {t} (key int NOT NULL, value int NOT NULL)" for t in SET_TABLES),
     *(f"CREATE TABLE {t} (key int NOT NULL, elements text NOT NULL)" for t in LIST_TABLES),
 )
+VIEWS: Final = tuple(
+    statement
+    for table in (*SET_TABLES, *LIST_TABLES)
+    for statement in (
+        f"CREATE MATERIALIZED VIEW {table}_kept AS SELECT * FROM {table}",
+        f"CREATE VIEW {table}_seen AS SELECT * FROM {table}",
+        f"CREATE INDEX {table}_by_key ON {table}_seen (key)",
+    )
+)
+READ_FROM: Final = ("", "_kept", "_seen")
 Faults = Callable[[asyncio.Event], Coroutine[None, None, None]]
 
 
@@ -66,6 +79,7 @@ class Workload:
 
     dsn: Callable[[], str]
     seed: int
+    has_views: bool = False
     history: list[Transaction] = field(default_factory=list)
     values: "itertools.count[int]" = field(default_factory=lambda: itertools.count(1))
     ids: "itertools.count[int]" = field(default_factory=lambda: itertools.count(1))
@@ -99,13 +113,13 @@ class Workload:
         )
 
 
-async def prepare(dsn: str) -> None:
-    """Create the workload's tables, empty."""
+async def prepare(dsn: str, *, with_views: bool = False) -> None:
+    """Create the workload's tables, empty, and the views on them."""
     connection = await asyncpg.connect(dsn)
     try:
         for table in (*SET_TABLES, *LIST_TABLES):
-            await connection.execute(f"DROP TABLE IF EXISTS {table}")
-        for statement in SCHEMA:
+            await connection.execute(f"DROP TABLE IF EXISTS {table} CASCADE")
+        for statement in (*SCHEMA, *(VIEWS if with_views else ())):
             await connection.execute(statement)
     finally:
         await connection.close()
@@ -254,8 +268,8 @@ class _Client:
             await self._read_in_transaction(connection, attempt, keys)
         else:
             query = " UNION ALL ".join(
-                [_set_query(table, keys) for table in SET_TABLES]
-                + [_list_query(table, keys) for table in LIST_TABLES]
+                [_set_query(table, self._source(table), keys) for table in SET_TABLES]
+                + [_list_query(table, self._source(table), keys) for table in LIST_TABLES]
             )
             rows = await connection.fetch(query)
             attempt.timestamp = int(rows[0]["at"])
@@ -271,14 +285,18 @@ class _Client:
         rows: list[asyncpg.Record] = []
         await connection.execute("BEGIN READ ONLY")
         for table in SET_TABLES:
-            rows += await connection.fetch(_set_query(table, keys))
+            rows += await connection.fetch(_set_query(table, self._source(table), keys))
         for table in LIST_TABLES:
-            rows += await connection.fetch(_list_query(table, keys))
+            rows += await connection.fetch(_list_query(table, self._source(table), keys))
         await connection.execute("COMMIT")
         timestamps = {int(row["at"]) for row in rows}
         assert len(timestamps) == 1, f"one transaction read at several times: {timestamps}"
         attempt.timestamp = timestamps.pop()
         attempt.reads = _reads(rows, keys)
+
+    def _source(self, table: str) -> str:
+        """Where to read a table: itself or one of its views."""
+        return table + (self._random.choice(READ_FROM) if self._workload.has_views else "")
 
     async def _use(
         self, connection: "asyncpg.Connection[asyncpg.Record]", attempt: _Attempt
@@ -307,21 +325,21 @@ async def _last_commit(connection: "asyncpg.Connection[asyncpg.Record]") -> int:
     return int(await connection.fetchval("SHOW last_commit_timestamp"))
 
 
-def _set_query(table: str, keys: Iterable[int]) -> str:
+def _set_query(table: str, source: str, keys: Iterable[int]) -> str:
     """The group rows, and one more row (key null) that tells the time of the read."""
     listed = ", ".join(map(str, keys))
     return (
         f"SELECT '{table}' AS name, key, value::text AS data, mz_now()::text AS at "
-        f"FROM {table} WHERE key IN ({listed}) "
+        f"FROM {source} WHERE key IN ({listed}) "
         f"UNION ALL SELECT '{table}', NULL, NULL, mz_now()::text"
     )
 
 
-def _list_query(table: str, keys: Iterable[int]) -> str:
+def _list_query(table: str, source: str, keys: Iterable[int]) -> str:
     listed = ", ".join(map(str, keys))
     return (
         f"SELECT '{table}' AS name, key, elements AS data, mz_now()::text AS at "
-        f"FROM {table} WHERE key IN ({listed}) "
+        f"FROM {source} WHERE key IN ({listed}) "
         f"UNION ALL SELECT '{table}', NULL, NULL, mz_now()::text"
     )
 
