@@ -6,7 +6,7 @@ conjunctions over all parts of a key do; what they say is then said by the looku
 predicate stays a filter above it.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from itertools import count
 from math import prod
@@ -37,7 +37,7 @@ from sql import intrinsics
 from sql.equality import equality_pair, without_relabeling
 from sql.optimizer.simplify import UNIT
 from sql.optimizer.volatility import is_volatile
-from sql.scope import is_constant, map_columns
+from sql.scope import is_constant, map_columns, shift_columns
 
 _ANY: Final = "any:"
 _UNNEST: Final = "unnest(anyarray)"
@@ -98,7 +98,7 @@ def used_indexes(relation: Relation, indexes: Indexes) -> tuple[tuple[GlobalId, 
 def _with_lookup(
     steps: Sequence[_Step], source: Get, indexes: Sequence[KeyedIndex]
 ) -> Relation | None:
-    predicates = list(_predicates(steps, len(source.types)))
+    predicates, outputs = _flattened(steps, len(source.types))
     best: tuple[KeyedIndex, list[_Binding]] | None = None
     for index in sorted(indexes, key=lambda index: -len(index.key)):
         bindings = _bindings(predicates, index.key)
@@ -106,29 +106,28 @@ def _with_lookup(
             best = index, bindings
     if best is None:
         return None
-    index, bindings = best
-    used = {id(binding.predicate) for binding in bindings}
-    places = {id(original) for original, mapped in predicates if id(mapped) in used}
-    result = _lookup(source, index, bindings)
-    for step in reversed(steps):
-        if isinstance(step, Project):
-            result = Project(result, step.outputs)
-            continue
-        kept = tuple(test for test in step.predicates if id(test) not in places)
-        if kept:
-            result = Filter(result, kept)
-    return result
+    found, width = _lookup(source, *best)
+    used = {id(binding.predicate) for binding in best[1]}
+    kept = tuple(shift_columns(test, width) for test in predicates if id(test) not in used)
+    result: Relation = Filter(found, kept) if kept else found
+    outputs = tuple(width + column for column in outputs)
+    if outputs == tuple(range(len(column_types(found)))):
+        return result
+    return Project(result, outputs)
 
 
-def _predicates(steps: Sequence[_Step], width: int) -> Iterator[tuple[Scalar, Scalar]]:
-    """Each predicate as it stands in its step, and over the columns of the collection."""
+def _flattened(steps: Sequence[_Step], width: int) -> tuple[list[Scalar], tuple[int, ...]]:
+    """The predicates of the steps and what comes out of them, over the columns of the collection,
+    which has `width`."""
     places = tuple(range(width))
+    predicates: list[Scalar] = []
     for step in reversed(steps):
         if isinstance(step, Project):
             places = tuple(places[index] for index in step.outputs)
             continue
         moved = partial(_moved, places=places)
-        yield from ((test, map_columns(test, moved)) for test in step.predicates)
+        predicates += [map_columns(test, moved) for test in step.predicates]
+    return predicates, places
 
 
 def _moved(ref: ColumnRef, places: tuple[int, ...]) -> Scalar:
@@ -138,11 +137,9 @@ def _moved(ref: ColumnRef, places: tuple[int, ...]) -> Scalar:
 # What predicates fix
 
 
-def _bindings(
-    predicates: Sequence[tuple[Scalar, Scalar]], key: tuple[Scalar, ...]
-) -> list[_Binding] | None:
+def _bindings(predicates: Sequence[Scalar], key: tuple[Scalar, ...]) -> list[_Binding] | None:
     """Bindings that together fix every part of the key once; None if there are none."""
-    found = [b for _, test in predicates if (b := _binding(test, key)) is not None]
+    found = [b for test in predicates if (b := _binding(test, key)) is not None]
     found.sort(key=lambda b: (b.array is not None, len(b.rows)))
     chosen: list[_Binding] = []
     fixed: set[int] = set()
@@ -217,8 +214,8 @@ def _part(subject: Scalar, key: tuple[Scalar, ...]) -> int | None:
 # From bindings to lookups
 
 
-def _lookup(source: Get, index: KeyedIndex, bindings: list[_Binding]) -> Relation:
-    """The rows of `source` that the bindings allow."""
+def _lookup(source: Get, index: KeyedIndex, bindings: list[_Binding]) -> tuple[Lookup, int]:
+    """The rows of `source` that the bindings allow, behind so many other columns."""
     key: list[Scalar] = list(index.key)
     lists: list[Relation] = []
     columns = count()
@@ -233,8 +230,7 @@ def _lookup(source: Get, index: KeyedIndex, bindings: list[_Binding]) -> Relatio
             key[part] = ColumnRef(next(columns), sql_type)
     width = next(columns)
     source_rows = UNIT if not lists else lists[0] if len(lists) == 1 else Join(tuple(lists), ())
-    found = Lookup(source_rows, source.id, index.id, source.types, tuple(key))
-    return Project(found, tuple(range(width, width + len(source.types)))) if width else found
+    return Lookup(source_rows, source.id, index.id, source.types, tuple(key)), width
 
 
 def _distinct_rows(binding: _Binding) -> Relation:
