@@ -19,7 +19,6 @@ from compute.protocol import (
     TargetTable,
 )
 from controllers.read_holds import ReadHold
-from core.errors import UNDEFINED_OBJECT, SqlError
 from core.ids import MAX_TIMESTAMP, GlobalId, Timestamp
 from expr.relation import Finishing, Relation
 from expr.scalar import EvaluationContext, Literal, Scalar
@@ -31,7 +30,6 @@ __all__ = [
     "CopyFromRequest",
     "CopyOptions",
     "CopyStaging",
-    "IndexDroppedError",
     "OutputFormat",
     "PeekChunk",
     "PeekRequest",
@@ -86,15 +84,6 @@ class PeekChunk:
         return (
             PeekChunk(self.data[:position], count),
             PeekChunk(self.data[position:], self.row_count - count),
-        )
-
-
-class IndexDroppedError(SqlError):
-    """A read was planned with an index that is gone. Planning again may find another way."""
-
-    def __init__(self, index: GlobalId) -> None:
-        super().__init__(
-            UNDEFINED_OBJECT, f'query could not complete because index "{index}" was dropped'
         )
 
 

@@ -37,8 +37,8 @@ from compute.dataflow_messages import (
     SinkExport,
 )
 from compute.protocol import Command
-from controllers.compute_client import IndexDroppedError
 from controllers.read_holds import ReadHold
+from controllers.refusals import index_dropped
 from controllers.storage_collections import StorageCollections
 from core.errors import SqlError
 from core.ids import MIN_TIMESTAMP, GlobalId, ShardId, Timestamp
@@ -218,7 +218,7 @@ class ClusterDataflows:
             if id in self._impossible:
                 return self._impossible[id]
             if id in self._gone:
-                return IndexDroppedError(id)
+                return index_dropped(id)
         return None
 
     def close(self) -> None:

@@ -1,9 +1,9 @@
-"""What requests answer that no replica took in time."""
+"""What requests answer that no replica can take."""
 
 from collections.abc import Iterable
 
 from controllers.replica import Replica
-from core.errors import CANNOT_CONNECT_NOW, SqlError
+from core.errors import CANNOT_CONNECT_NOW, UNDEFINED_OBJECT, SqlError
 from core.ids import GlobalId
 
 
@@ -34,3 +34,8 @@ def not_maintained(ids: tuple[GlobalId, ...], failure: str | None) -> SqlError:
         detail=failure,
         hint="Retry the statement in a moment.",
     )
+
+
+def index_dropped(id: GlobalId) -> SqlError:
+    """A read was planned with an index that no replica has any more."""
+    return SqlError(UNDEFINED_OBJECT, f'query could not complete because index "{id}" was dropped')

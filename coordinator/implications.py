@@ -1,10 +1,10 @@
 """What a catalog change implies for the controllers, and the task that carries it out.
 
 `implications` is a pure function of two catalogs and the items that may differ; unchanged parts are
-recognised by identity, so its cost does not grow with the catalog. The task remembers the last
-catalog it acted on and goes straight from there to the newest one, however many lie between: the
-function is idempotent, and at boot it starts from the empty catalog. Nothing a client waits for
-happens here, except that whoever reads a new index waits for its dataflow.
+recognised by identity, so its cost does not grow with the catalog. The task acts on one published
+catalog after the other, so that what was there for a moment only is there for those who read it; at
+boot it starts from the empty catalog. Nothing a client waits for happens here, except that whoever
+reads a new index waits for its dataflow.
 
 The time at which a new materialized view or index starts is that of the commit that created it; it
 is held (`controllers.read_holds`) in the very turn in which the commit is published. At boot a view
@@ -14,6 +14,7 @@ anything may compact what they read.
 
 import asyncio
 import time
+from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final, Protocol
@@ -29,7 +30,6 @@ from controllers.storage_collections import StorageCollections
 from coordinator.committer import CatalogChange
 from coordinator.dataflows import definition, describe, is_maintained
 from coordinator.metrics import IMPLICATIONS_SECONDS
-from coordinator.published import PublishedCatalog
 from core.errors import INTERNAL_ERROR, DeterminateError, IndeterminateError, SqlError
 from core.ids import MIN_TIMESTAMP, GlobalId, ShardId, Timestamp
 from core.retry import Backoff
@@ -186,21 +186,18 @@ class ImplicationsTask:
 
     def __init__(
         self,
-        published: PublishedCatalog,
         clusters: ClusterController,
         shards: ShardController,
         collections: StorageCollections,
         finalize: Finalize,
     ) -> None:
-        self._published = published
         self._clusters = clusters
         self._shards = shards
         self._collections = collections
         self._finalize = finalize
         self._applied = Catalog()
-        self._changed_items: set[GlobalId] = set()
+        self._changes: deque[tuple[Catalog, Iterable[GlobalId]]] = deque()
         self._holds: dict[GlobalId, ReadHold] = {}  # of what is not handed to the controller yet
-        self._unseen: dict[GlobalId, str] = {}  # new, with their clusters: not acted on yet
         self._to_maintain: dict[GlobalId, None] = {}
         self._wake = asyncio.Event()
         self._wake.set()
@@ -212,12 +209,9 @@ class ImplicationsTask:
             self._clusters.expect_cluster(spec)
         for id in change.items:
             record = _record(change.new, id)
-            if record is None or not is_maintained(record) or id in change.old.items:
-                continue
-            assert record.cluster_id is not None
-            self._hold(id, change.new.ts)
-            self._unseen[id] = record.cluster_id
-        self._changed_items |= change.items
+            if record is not None and is_maintained(record) and id not in change.old.items:
+                self._hold(id, change.new.ts)
+        self._changes.append((change.new, change.items))
         self._wake.set()
 
     async def start(self, catalog: Catalog) -> None:
@@ -230,30 +224,31 @@ class ImplicationsTask:
         for record in maintained:
             durable = self._durable_upper(catalog, record.id)
             self._hold(record.id, Timestamp(durable - 1) if durable else catalog.ts)
-        self._changed_items.update(catalog.items)
-        await self._settle(catalog)
+        await self._settle(catalog, catalog.items)
 
     async def run(self) -> None:
-        """Act on the newest catalog whenever there is one, until cancelled. Raises FencedError,
+        """Act on every catalog that was published, until cancelled. Raises FencedError,
         DeterminateError, IndeterminateError."""
         while True:
             await self._wake.wait()
             self._wake.clear()
             started = time.perf_counter()
-            await self.apply(self._published.catalog)
+            await self.catch_up()
             IMPLICATIONS_SECONDS.observe(time.perf_counter() - started)
 
-    async def apply(self, new: Catalog) -> None:
-        """Carry out what `new` implies."""
-        dropped_clusters = await self._settle(new)
-        await self._maintain(new)
-        for id in dropped_clusters:
-            await self._clusters.drop_cluster(id)
+    async def catch_up(self) -> None:
+        """Carry out what was published implies."""
+        await self._maintain(self._applied)
+        while self._changes:
+            new, items = self._changes.popleft()
+            dropped_clusters = await self._settle(new, items)
+            await self._maintain(new)
+            for id in dropped_clusters:
+                await self._clusters.drop_cluster(id)
 
-    async def _settle(self, new: Catalog) -> tuple[str, ...]:
+    async def _settle(self, new: Catalog, items: Iterable[GlobalId]) -> tuple[str, ...]:
         """Everything but making dataflows and dropping clusters, which are returned. Finalization
         only remembers: it takes its time."""
-        items, self._changed_items = self._changed_items, set()
         old, self._applied = self._applied, new
         todo = implications(old, new, items)
         self._finalize(todo.shards_to_finalize, new.ts)
@@ -264,15 +259,13 @@ class ImplicationsTask:
             if dropped.shard is not None:
                 self._shards.forget(dropped.shard)
                 self._clusters.forget_shards((dropped.shard,))
-        gone = {id: _full_name(old, id) for id in items if id not in new.items}
+        gone = {id: _full_name(old, id) for id in items if id in old.items and id not in new.items}
         if gone:
             self._clusters.end_subscriptions(gone)
         for id in items:
             self._set_retention(old, new, id)
             if id not in new.items:
                 self._forget(id)
-            else:
-                self._unseen.pop(id, None)
         self._to_maintain.update(dict.fromkeys(todo.to_maintain))
         for spec in todo.clusters_to_run:
             await self._clusters.ensure_cluster(spec)
@@ -346,16 +339,10 @@ class ImplicationsTask:
         hold = self._holds.pop(id, None)
         if hold is not None:
             hold.release()
-        cluster = self._unseen.pop(id, None)
-        if cluster is not None:  # it came and went: whoever waits for it is told
-            self._clusters.drop_dataflow(cluster, id, MIN_TIMESTAMP)
 
 
 def _full_name(catalog: Catalog, id: GlobalId) -> str:
-    entry = catalog.items.get(id)
-    if entry is None:
-        return id  # it came and went between two catalogs that were acted on
-    name = entry.item.name
+    name = catalog.items[id].item.name
     return ".".join(part for part in (name.database, name.schema, name.item) if part is not None)
 
 

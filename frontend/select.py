@@ -7,17 +7,11 @@ share its first read's time and hold.
 """
 
 import time
-from collections.abc import Awaitable, Callable, Container
+from collections.abc import Container
 
 from catalog.boot import SYSTEM_CLUSTER_ID
 from catalog.state import Catalog
-from controllers.compute_client import (
-    IndexDroppedError,
-    OutputFormat,
-    PeekChunk,
-    PeekRequest,
-    PeekStream,
-)
+from controllers.compute_client import OutputFormat, PeekChunk, PeekRequest, PeekStream
 from core import errors
 from core.errors import SqlError
 from core.ids import MIN_TIMESTAMP, Timestamp
@@ -27,32 +21,23 @@ from frontend.constants import constant_rows
 from frontend.datums import row_encoder
 from frontend.metrics import CANCELED_PEEKS, first_row_histogram
 from frontend.planning import CachedPlan, cluster_name
-from frontend.read_time import check_same_desc, choose_time
+from frontend.read_time import choose_time
 from frontend.session import Session
 from frontend.statements import ReadyRows, RowSource
 from sql.identifiers import quote_identifier
 from sql.plan import Query
 from sql.replica_sizes import DEFAULT_SIZE
 
-Again = Callable[[], Awaitable[PeekStream]]
-
 
 class PeekedRows:
-    """The rows of a peek, `max_bytes` at most (0: no limit). `again` starts it anew, planned
-    anew, should an index be gone that it was planned with."""
+    """The rows of a peek, `max_bytes` at most (0: no limit)."""
 
-    __slots__ = ("_again", "_max_bytes", "_size_bytes", "_stream", "_wait_started", "_where")
+    __slots__ = ("_max_bytes", "_size_bytes", "_stream", "_wait_started", "_where")
 
     def __init__(
-        self,
-        stream: PeekStream,
-        again: Again,
-        where: tuple[str, str],
-        started: float,
-        max_bytes: int,
+        self, stream: PeekStream, where: tuple[str, str], started: float, max_bytes: int
     ) -> None:
         self._stream: PeekStream | None = stream
-        self._again = again
         self._where = where
         self._max_bytes = max_bytes
         self._size_bytes = 0
@@ -66,9 +51,6 @@ class PeekedRows:
         except StopAsyncIteration:
             self._stream = None
             chunk = None
-        except IndexDroppedError:  # it was never sent to a replica
-            self._stream = await self._again()
-            return await self.next()
         if self._wait_started is not None:
             first_row_histogram(*self._where, "peek").observe(
                 time.perf_counter() - self._wait_started
@@ -105,13 +87,12 @@ async def open_query(
     if not query.depends_on:
         return await _open_constant(session, cached, query, parameters, formats, started)
     cached, as_of = await choose_time(session, cached, parameters)
-
-    def bind(plan: CachedPlan) -> Bound:
-        assert plan.query is not None
-        bound = bind_parameters(session, plan, plan.query, parameters, as_of)
-        return bound._replace(finishing=plan.sent(formats, bound.finishing)[0])
-
-    return await _peek(session, cached, bind, as_of, cached.output(formats), started)
+    query = cached.query
+    assert query is not None
+    bound = bind_parameters(session, cached, query, parameters, as_of)
+    finishing, _ = cached.sent(formats, bound.finishing)
+    output = cached.output(formats)
+    return await _peek(session, cached, bound._replace(finishing=finishing), as_of, output, started)
 
 
 async def open_copy(
@@ -125,13 +106,11 @@ async def open_copy(
     as_of = MIN_TIMESTAMP
     if query.depends_on or cached.needs_time:
         cached, as_of = await choose_time(session, cached)
-
-    def bind(plan: CachedPlan) -> Bound:
-        assert plan.query is not None
-        bound = bind_parameters(session, plan, plan.query, (), as_of)
-        return bound._replace(finishing=plan.query.sent(bound.finishing, binary)[0])
-
-    return await _peek(session, cached, bind, as_of, output, started)
+        query = cached.query
+        assert query is not None
+    bound = bind_parameters(session, cached, query, (), as_of)
+    finishing, _ = query.sent(bound.finishing, binary)
+    return await _peek(session, cached, bound._replace(finishing=finishing), as_of, output, started)
 
 
 async def _open_constant(
@@ -151,54 +130,32 @@ async def _open_constant(
     rows = constant_rows(bound.relation, finishing, context)
     if rows is not None:
         return ReadyRows(row_encoder(types, formats, context).encode_all(rows))
-    bound = bound._replace(finishing=finishing)
     output = cached.output(formats)
-    return await _peek(session, cached, lambda _: bound, as_of, output, started)
+    return await _peek(session, cached, bound._replace(finishing=finishing), as_of, output, started)
 
 
 async def _peek(
     session: Session,
     cached: CachedPlan,
-    bind: Callable[[CachedPlan], Bound],
+    bound: Bound,
     as_of: Timestamp,
     output: OutputFormat,
     started: float,
 ) -> RowSource:
-    """Start a peek of what `bind` makes of the plan, or of one made later."""
-
-    async def peek(plan: CachedPlan) -> PeekStream:
-        bound = bind(plan)
-        return await session.clients.compute.peek(
-            PeekRequest(
-                cluster_of(session, plan),
-                bound.relation,
-                as_of,
-                output,
-                bound.finishing,
-                plan.sources,
-                bound.parameters,
-            )
+    cluster = cluster_of(session, cached)
+    stream = await session.clients.compute.peek(
+        PeekRequest(
+            cluster,
+            bound.relation,
+            as_of,
+            output,
+            bound.finishing,
+            cached.sources,
+            bound.parameters,
         )
-
-    async def again() -> PeekStream:
-        return await peek(await _planned_anew(session, cached))
-
-    where = (cluster_of(session, cached), session.transaction.isolation_level)
-    max_bytes = int(session.settings.values["max_query_result_size"])
-    return PeekedRows(await peek(cached), again, where, started, max_bytes)
-
-
-async def _planned_anew(session: Session, cached: CachedPlan) -> CachedPlan:
-    """The plan on the newest catalog that the transaction may see. Raises SqlError."""
-    newer = await session.plan(cached.parsed, tuple(cached.planned.parameter_types))
-    check_same_desc(cached.planned.result_desc, newer.planned.result_desc)
-    if newer.catalog is cached.catalog:
-        raise SqlError(
-            errors.SERIALIZATION_FAILURE,
-            "an index that the statement was to read was dropped",
-            hint="The statement might succeed if retried.",
-        )
-    return newer
+    )
+    where = (cluster, session.transaction.isolation_level)
+    return PeekedRows(stream, where, started, int(session.settings.values["max_query_result_size"]))
 
 
 def cluster_of(session: Session, cached: CachedPlan) -> str:

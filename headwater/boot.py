@@ -234,7 +234,7 @@ async def _start_owners(
     writer.add_listener(lambda push, _record: clusters.push(push))
     shards = WrittenShards(environment.location, writer.notice_written)
     clusters.add_shard_listener(shards.advanced)
-    implications = ImplicationsTask(published, clusters, shards, collections, storage.finalize)
+    implications = ImplicationsTask(clusters, shards, collections, storage.finalize)
     committer.add_listener(implications.changed)
     # Before anything may compact: takes the holds of what is maintained, and starts the replicas.
     await implications.start(environment.catalog)
