@@ -43,6 +43,10 @@ WITH_NAMES: Final = (
     r"\dt hangar.*",
     r"\dt *.*",
     r"\d pg_catalog.pg_class",
+    r"\d crowd",
+    r"\d+ crowd",
+    r"\d planes_seats_idx",
+    r"\d+ planes_seats_idx",
     r"\df abs",
     r"\dT int4",
     r"\sv fleet",
@@ -58,6 +62,12 @@ def _objects(headwater_server: HeadwaterServer) -> None:
         connection.execute('CREATE TABLE "Odd Name" ("Odd Column" numeric(10, 2))')
         connection.execute("CREATE SCHEMA hangar")
         connection.execute("CREATE TABLE hangar.doors (width float8[])")
+        connection.execute("CREATE INDEX ON planes (seats)")
+        connection.execute("CREATE INDEX by_case ON planes (upper(tail), (seats + 1))")
+        connection.execute("CREATE MATERIALIZED VIEW crowd AS SELECT sum(seats) FROM planes")
+        connection.execute("CREATE DEFAULT INDEX ON crowd")
+        connection.execute("COMMENT ON MATERIALIZED VIEW crowd IS 'all seats'")
+        connection.execute("COMMENT ON INDEX by_case IS 'loud'")
         connection.execute("COMMENT ON TABLE planes IS 'what flies'")
         connection.execute("COMMENT ON COLUMN planes.seats IS 'how many sit'")
 
@@ -96,3 +106,19 @@ def test_a_view_is_described(headwater_server: HeadwaterServer, psql: str) -> No
     assert 'View "public.fleet"' in shown
     assert "SELECT tail, seats FROM materialize.public.planes" in shown
     assert "what flies" in shown
+
+
+@pytest.mark.parametrize("psql", PSQLS)
+def test_what_is_maintained_is_described(headwater_server: HeadwaterServer, psql: str) -> None:
+    shown, _ = _run(psql, headwater_server, "\\d planes\n")
+    assert '"by_case" btree (upper(tail), (seats + 1))' in shown
+    assert '"planes_seats_idx" btree (seats)' in shown
+    shown, _ = _run(psql, headwater_server, "\\d+ crowd\n\\dm+\n")
+    assert 'Materialized view "public.crowd"' in shown
+    assert '"crowd_primary_idx" btree (sum)' in shown
+    assert "SELECT sum(seats) FROM materialize.public.planes;" in shown
+    assert "all seats" in shown
+    shown, _ = _run(psql, headwater_server, "\\di+\n\\d by_case\n")
+    assert "public|by_case|index|materialize|planes|" in shown
+    assert "loud" in shown
+    assert "expr|integer|(seats + 1)" in shown

@@ -7,8 +7,10 @@ from decimal import Decimal
 import pytest
 from sqlalchemy import (
     URL,
+    Column,
     Date,
     Engine,
+    Index,
     Integer,
     MetaData,
     Numeric,
@@ -115,3 +117,24 @@ def test_reflection(engine: Engine) -> None:
     finally:
         with engine.begin() as connection:
             connection.execute(text("DROP VIEW fleet"))
+
+
+def test_indexes_and_materialized_views(engine: Engine) -> None:
+    tables = MetaData()
+    seats = Table("seats", tables, Column("row", Integer), Column("letter", Text, index=True))
+    Index("by_place", seats.c.row, func.lower(seats.c.letter))
+    tables.create_all(engine)
+    with engine.begin() as connection:
+        connection.execute(text("CREATE MATERIALIZED VIEW rows AS SELECT DISTINCT row FROM seats"))
+    try:
+        inspector = inspect(engine)
+        assert inspector.get_materialized_view_names() == ["rows"]
+        assert "SELECT DISTINCT row" in (inspector.get_view_definition("rows") or "")
+        found = {index["name"]: index for index in inspector.get_indexes("seats")}
+        assert set(found) == {"by_place", "ix_seats_letter"}
+        assert found["by_place"].get("expressions") == ["row", "lower(letter)"]
+        assert found["ix_seats_letter"]["column_names"] == ["letter"]
+    finally:
+        with engine.begin() as connection:
+            connection.execute(text("DROP MATERIALIZED VIEW rows"))
+        tables.drop_all(engine)
