@@ -1,0 +1,163 @@
+"""Subscriptions against a table's own history: under concurrent writers, resumed over and over, or
+with replicas killed in the middle, no change is missed and none comes twice."""
+
+import asyncio
+import random
+from collections import Counter
+from collections.abc import AsyncIterator, Callable
+from typing import Final
+
+import psycopg
+import pytest
+
+from tests.frontend.subscribing import DEADLINE_S, Connection, Row, Subscription
+from tests.processes import replicas, wait_until_gone
+from tests.running_server import HeadwaterServer
+
+WRITERS: Final = 4
+WRITES: Final = 40  # by each writer
+KEYS: Final = 20
+
+
+@pytest.fixture
+async def connection(headwater_server: HeadwaterServer) -> AsyncIterator[Connection]:
+    """A connection beside a table t with some rows."""
+    connection = await psycopg.AsyncConnection.connect(headwater_server.dsn, autocommit=True)
+    async with connection:
+        await connection.execute("CREATE TABLE t (k int, v int)")
+        await connection.execute(f"INSERT INTO t SELECT k, 0 FROM generate_series(1, {KEYS}) AS k")
+        yield connection
+        await connection.execute("DROP TABLE t")
+
+
+async def write(server: HeadwaterServer, writer: int) -> None:
+    """Insert, update and delete rows at random; what loses against another is tried again."""
+    chance = random.Random(writer)
+    async with await psycopg.AsyncConnection.connect(server.dsn, autocommit=True) as connection:
+        for number in range(WRITES):
+            key = chance.randrange(KEYS)
+            statement = chance.choice(
+                [
+                    f"INSERT INTO t VALUES ({key}, {number}), ({key}, {writer})",
+                    f"UPDATE t SET v = v + 1 WHERE k = {key}",
+                    f"DELETE FROM t WHERE k = {key} AND v > {number // 2}",
+                ]
+            )
+            await connection.execute(statement.encode())
+
+
+async def contents(connection: Connection) -> Counter[Row]:
+    cursor = await connection.execute("SELECT k::text, v::text FROM t")
+    return Counter([(str(k), str(v)) for k, v in await cursor.fetchall()])
+
+
+async def history(server: HeadwaterServer, as_of: int, end: int) -> list[Row]:
+    """Every change up to `end`, from a subscription that nothing disturbs."""
+    statement = f"t AS OF {as_of} UP TO {end + 1}"
+    async with Subscription(server, statement) as subscription:
+        return await subscription.rest()
+
+
+class Follower:
+    """A client as the documentation has it: it keeps what it has seen up to the last progress, and
+    resumes from there."""
+
+    def __init__(self, server: HeadwaterServer, as_of: int) -> None:
+        self._server = server
+        self._as_of = as_of
+        self._upper = as_of  # everything before is in `seen`
+        self._pending: list[Row] = []
+        self.seen: list[Row] = []
+
+    async def follow(self, count: int, is_over: Callable[[], bool]) -> None:
+        """Take in so many rows on a new connection, or fewer if it is over."""
+        async with Subscription(self._server, self._statement("")) as subscription:
+            for _ in range(count):
+                self._take(await subscription.next())
+                if is_over():
+                    return
+
+    async def finish(self, end: int) -> None:
+        """Take in all up to `end`."""
+        async with Subscription(self._server, self._statement(f"UP TO {end + 1}")) as subscription:
+            for row in await subscription.rest():
+                self._take(row)
+
+    def _statement(self, until: str) -> str:
+        self._pending.clear()
+        if self._upper > self._as_of:
+            as_of, snapshot = self._upper - 1, "false"
+        else:
+            as_of, snapshot = self._as_of, "true"
+        return f"t WITH (PROGRESS, SNAPSHOT = {snapshot}) AS OF {as_of} {until}"
+
+    def _take(self, row: Row) -> None:
+        if row[1] == "f":
+            self._pending.append((row[0], *row[2:]))
+        else:
+            self._upper = int(str(row[0]))
+            self.seen += self._pending
+            self._pending.clear()
+
+
+async def read_time(connection: Connection) -> int:
+    cursor = await connection.execute("SELECT mz_now()::text, count(*) FROM t")
+    row = await cursor.fetchone()
+    assert row is not None
+    return int(str(row[0]))
+
+
+async def check(
+    server: HeadwaterServer, connection: Connection, seen: list[Row], as_of: int, end: int
+) -> None:
+    """`seen` is the table's history, and adds up to its contents."""
+    assert seen == await history(server, as_of, end)
+    total: Counter[Row] = Counter()
+    for _, diff, *row in seen:
+        total[tuple(row)] += int(str(diff))
+    assert +total == await contents(connection)
+    assert min(total.values()) >= 0
+
+
+@pytest.fixture
+async def held(headwater_server: HeadwaterServer, connection: Connection) -> AsyncIterator[int]:
+    """A time that stays readable until the test is over."""
+    async with await psycopg.AsyncConnection.connect(headwater_server.dsn) as holding:
+        yield await read_time(holding)
+
+
+async def test_resumed_over_and_over(
+    headwater_server: HeadwaterServer, connection: Connection, held: int
+) -> None:
+    writers = [asyncio.create_task(write(headwater_server, n)) for n in range(WRITERS)]
+    follower = Follower(headwater_server, held)
+    chance = random.Random(1)
+
+    def is_over() -> bool:
+        return all(writer.done() for writer in writers)
+
+    async with asyncio.timeout(DEADLINE_S):
+        while not is_over():
+            await follower.follow(chance.randint(1, 60), is_over)
+        await asyncio.gather(*writers)
+        end = await read_time(connection)
+        await follower.finish(end)
+    await check(headwater_server, connection, follower.seen, held, end)
+
+
+async def test_replicas_killed_in_the_middle(
+    headwater_server: HeadwaterServer, connection: Connection, held: int
+) -> None:
+    writers = [asyncio.create_task(write(headwater_server, n)) for n in range(WRITERS)]
+    seen: list[Row] = []
+    async with Subscription(headwater_server, f"t AS OF {held}") as subscription:
+        for _ in range(3):
+            seen += await subscription.take(60)
+            for replica in replicas(headwater_server.pid):
+                replica.kill()
+                await asyncio.to_thread(wait_until_gone, replica.pid)
+        await asyncio.gather(*writers)
+        end = await read_time(connection)
+        expected = len(await history(headwater_server, held, end))
+        seen += await subscription.take(expected - len(seen))
+    await check(headwater_server, connection, seen, held, end)
