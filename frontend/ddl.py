@@ -171,7 +171,8 @@ async def _prepare(session: Session, cached: CachedPlan) -> tuple[tuple[Operatio
     if isinstance(plan, CreateTablePlan):
         operation, tag = await _create_table(session, cached, plan)
         return (operation,), tag
-    operations = _operations(session, plan)  # type: ignore[arg-type]
+    assert isinstance(plan, DdlPlan)
+    operations = _operations(session, plan)
     _announce_missing(session, plan)
     return operations, cached.parsed.tag
 
