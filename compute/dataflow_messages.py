@@ -13,6 +13,7 @@ import msgspec
 
 from compute.output_format import OutputFormat
 from core.ids import MAX_TIMESTAMP, GlobalId, ShardId, Timestamp
+from core.load_generators import LoadGenerator
 from core.sql_types import RelationDesc
 from expr.relation import ColumnOrder, Relation
 from expr.scalar import EvaluationContext, Scalar
@@ -56,6 +57,14 @@ class SinkExport(msgspec.Struct, frozen=True, array_like=True, tag="sink"):
     desc: RelationDesc
 
 
+class SourceExport(msgspec.Struct, frozen=True, array_like=True, tag="source"):
+    """Write what a load generator makes: `shards` are those of its outputs, by their names, and of
+    its progress. The dataflow's relation is empty."""
+
+    generator: LoadGenerator
+    shards: tuple[tuple[str, ShardId], ...]
+
+
 class SubscribeEnvelope(StrEnum):
     """The form of a subscription's changes."""
 
@@ -87,7 +96,18 @@ class SubscribeExport(msgspec.Struct, frozen=True, array_like=True, tag="subscri
     order_by: tuple[ColumnOrder, ...] = ()
 
 
-Export = IndexExport | SinkExport | SubscribeExport
+Export = IndexExport | SinkExport | SourceExport | SubscribeExport
+
+
+def written_shards(export: Export) -> tuple[ShardId, ...]:
+    """The shards that a dataflow with this export writes; their uppers move together."""
+    match export:
+        case SinkExport(shard=shard):
+            return (shard,)
+        case SourceExport(shards=shards):
+            return tuple(shard for _, shard in shards)
+        case _:
+            return ()
 
 
 class DataflowDescription(msgspec.Struct, frozen=True, array_like=True):

@@ -8,6 +8,7 @@ from compute.dataflow_messages import (
     DataflowDescription,
     IndexExport,
     SinkExport,
+    SourceExport,
     SubscribeExport,
 )
 from compute.maintained.export import Export
@@ -15,6 +16,7 @@ from compute.maintained.index_export import IndexArrangement
 from compute.maintained.progress import Progress
 from compute.maintained.sink import Sink
 from compute.maintained.sink_writer import SinkWriter
+from compute.maintained.source import LoadGeneratorSource
 from compute.maintained.subscribe import SubscribeSink
 from compute.maintained.subscriptions import Subscriptions
 from compute.scheduler import Scheduler
@@ -44,6 +46,8 @@ def make_export(description: DataflowDescription, surroundings: Surroundings) ->
             return IndexArrangement(description, surroundings.scheduler)
         case SinkExport() as sink:
             return _sink(description.id, sink, surroundings)
+        case SourceExport() as source:
+            return _source(description.id, source, surroundings)
         case SubscribeExport():
             return SubscribeSink(description, surroundings.subscriptions, surroundings.scheduler)
         case other:
@@ -63,3 +67,14 @@ def _sink(id: GlobalId, export: SinkExport, surroundings: Surroundings) -> Sink:
     )
     sinks.add(sink)
     return sink
+
+
+def _source(id: GlobalId, export: SourceExport, surroundings: Surroundings) -> LoadGeneratorSource:
+    return LoadGeneratorSource(
+        export,
+        surroundings.sinks,
+        surroundings.location,
+        surroundings.scheduler,
+        surroundings.epoch,
+        lambda: surroundings.report(id),
+    )

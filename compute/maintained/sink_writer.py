@@ -35,7 +35,7 @@ class SinkWriter:
         self.shards = shards
         self._consensus = consensus
         self._progress = shards.progress
-        self._may_write = False
+        self.allowed = asyncio.Event()  # set while this replica writes
         self._sinks: dict[Sink, None] = {}
         self._changed: dict[Sink, None] = {}
         self._wake = asyncio.Event()
@@ -46,7 +46,7 @@ class SinkWriter:
         """A new sink."""
         self._sinks[sink] = None
         self.shards.add_sink(sink)
-        sink.allow_writes(self._may_write)
+        sink.allow_writes(self.allowed.is_set())
 
     def remove(self, sink: Sink) -> None:
         """The sink is closed; an append of it that is under way may still land."""
@@ -56,7 +56,10 @@ class SinkWriter:
 
     def allow_writes(self, is_allowed: bool) -> None:
         """Whether this replica writes."""
-        self._may_write = is_allowed
+        if is_allowed:
+            self.allowed.set()
+        else:
+            self.allowed.clear()
         for sink in self._sinks:
             sink.allow_writes(is_allowed)
             self.changed(sink)
@@ -78,9 +81,7 @@ class SinkWriter:
             _log.exception("sinks_failed")
             raise
         finally:
-            self._may_write = False
-            for sink in tuple(self._sinks):
-                sink.allow_writes(False)
+            self.allow_writes(False)
 
     async def _run(self) -> None:
         while True:
@@ -95,7 +96,7 @@ class SinkWriter:
         loop = asyncio.get_running_loop()
         while True:
             self._wake.clear()
-            if not self._may_write or not self._sinks:
+            if not self.allowed.is_set() or not self._sinks:
                 await self._wake.wait()
             elif not self._changed:
                 try:
