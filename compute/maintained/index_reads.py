@@ -43,8 +43,8 @@ class IndexReads:
         def upper() -> Timestamp:
             return MAX_TIMESTAMP if index.is_closed else index.upper
 
-        await self._progress.wait_past(hydrated, Timestamp(0))
         await self._reader.wait_past(as_of)
+        await self._progress.wait_past(hydrated, Timestamp(0))
         async with asyncio.timeout(READ_TIMEOUT_S):
             await self._progress.wait_past(upper, as_of)
         if index.is_closed:

@@ -44,41 +44,43 @@ class TableFeeds:
         self.reader = reader
         self.collections = collections
         self._progress = progress
-        self._by_shard: dict[ShardId, dict[Types, TableFeed]] = {}
+        self._followed: dict[ShardId, set[TableFeed]] = {}
         reader.add_listener(self._on_commit, self._on_reset)
 
     def feed(self, shard: ShardId, types: Types) -> "TableFeed":
-        """The feed of a table, decoded as `types`."""
-        feeds = self._by_shard.setdefault(shard, {})
-        found = feeds.get(types)
-        if found is None:
-            found = feeds[types] = TableFeed(self, shard, types)
-        return found
+        """The feed of a table, decoded as `types`: the one that is followed already, if any is."""
+        for found in self._followed.get(shard, ()):
+            if found.types == types:
+                return found
+        return TableFeed(self, shard, types)
 
-    def forget(self, feed: "TableFeed") -> None:
+    def enter(self, feed: "TableFeed") -> None:
+        """Somebody follows the feed from now on."""
+        self._followed.setdefault(feed.shard, set()).add(feed)
+
+    def leave(self, feed: "TableFeed") -> None:
         """Nobody follows the feed any more."""
-        feeds = self._by_shard.get(feed.shard, {})
-        if feeds.get(feed.types) is feed:
-            del feeds[feed.types]
-            if not feeds:
-                del self._by_shard[feed.shard]
+        feeds = self._followed.get(feed.shard, set())
+        feeds.discard(feed)
+        if not feeds:
+            self._followed.pop(feed.shard, None)
 
     def _on_commit(self, record: CommitRecord) -> None:
         self.upper = Timestamp(record.ts + 1)
-        if self._by_shard:
+        if self._followed:
             batches: dict[ShardId, list[Batch]] = {}
             for write in record.writes:
-                if write.shard in self._by_shard:
+                if write.shard in self._followed:
                     batches.setdefault(write.shard, []).append(write.batch)
             for shard, written in batches.items():
-                for feed in self._by_shard[shard].values():
+                for feed in self._followed[shard]:
                     feed.offer(record.ts, written)
         self._progress.moved()
 
     def _on_reset(self) -> None:
         self.upper = self.reader.upper
-        for feeds in tuple(self._by_shard.values()):
-            for feed in tuple(feeds.values()):
+        for feeds in self._followed.values():
+            for feed in feeds:
                 feed.lose()
         self._progress.moved()
 
@@ -100,11 +102,12 @@ class TableFeed:
     async def follow(self, as_of: Timestamp, on_change: Callable[[], None]) -> "TableCursor":
         cursor = TableCursor(self, as_of, on_change)
         self._cursors.add(cursor)
+        self._feeds.enter(self)
         recent = self._feeds.collections.recent
         try:
             if as_of + 1 >= recent.complete_from:
-                for ts, batches in recent.after(as_of, self.shard):
-                    cursor.offer(self._change(ts, batches))
+                commits = recent.after(as_of, self.shard)
+                cursor.put_first([self._change(ts, batches) for ts, batches in commits])
             else:
                 cursor.put_first(await self._history(as_of, Timestamp(self.upper - 1)))
         except BaseException:
@@ -145,7 +148,7 @@ class TableFeed:
     def remove(self, cursor: "TableCursor") -> None:
         self._cursors.discard(cursor)
         if not self._cursors:
-            self._feeds.forget(self)
+            self._feeds.leave(self)
 
     def _change(self, ts: Timestamp, batches: list[Batch]) -> "_Change":
         return _Change(ts, batches, self._decode, self._feeds.location.blob)
@@ -217,6 +220,7 @@ class TableCursor:
         self._on_change = on_change
         self._waiting: deque[_Change] = deque()
         self._waiting_bytes = 0
+        self._limit_bytes = MAX_WAITING_BYTES
         self._is_lost = False
 
     @property
@@ -235,13 +239,16 @@ class TableCursor:
             return
         self._waiting.append(change)
         self._waiting_bytes += change.size_bytes
-        if self._waiting_bytes > MAX_WAITING_BYTES:
+        if self._waiting_bytes > self._limit_bytes:
             self.lose()
         self._on_change()
 
     def put_first(self, changes: list[_Change]) -> None:
-        """Changes before those that came in already."""
+        """Changes before those that came in already, however many."""
         self._waiting.extendleft(reversed(changes))
+        size = sum(change.size_bytes for change in changes)
+        self._waiting_bytes += size
+        self._limit_bytes += size
 
     def lose(self) -> None:
         """Changes are missing from now on."""
