@@ -322,6 +322,8 @@ class ComputeClusters:
         """Tell replicas how far back nobody reads any more, whenever that has moved."""
         while True:
             await asyncio.sleep(COMPACTION_INTERVAL_S)
+            for cluster in self._clusters.values():
+                cluster.subscriptions.limit_holds(self._collections.newest())
             since = self._collections.since()
             if since > self._since:
                 self._since = since

@@ -7,7 +7,9 @@ possible, a hold follows the stream. A dataflow that fails is made anew the same
 subscription that gets nowhere in MAX_ATTEMPTS of them is given up.
 
 Rows go from a replica's socket to the waiting session. What was received and not consumed is at
-most a window for each replica; what a replica may send follows what was consumed.
+most a window for each replica; what a replica may send follows what was consumed. A subscriber who
+reads nothing for HOLD_LAG_US keeps the past from being forgotten no longer: its subscription goes
+on, but would end with its replica.
 """
 
 import asyncio
@@ -35,29 +37,41 @@ from controllers.compute_client import PeekChunk, SubscribeProgress, SubscribeRe
 from controllers.compute_requests import replica_lost
 from controllers.delivered import Delivered, Place
 from core.clock import system_clock
-from core.errors import INTERNAL_ERROR, UNDEFINED_TABLE, SqlError
+from core.errors import CONFIGURATION_LIMIT_EXCEEDED, INTERNAL_ERROR, UNDEFINED_TABLE, SqlError
 from core.ids import GlobalId, Timestamp, next_timestamp
 
 CREDIT_STEP_BYTES: Final = SUBSCRIBE_WINDOW_BYTES // 4
 JOINED_BYTES: Final = 64 * 1024
 MAX_ATTEMPTS: Final = 5  # without getting any further
 FIRST_RETRY_S: Final = 0.05
+HOLD_LAG_US: Final = 300_000_000
 
 _ids: Final = itertools.count(1)
 Send = Callable[[str, Command], None]
 
 
 class _Run:
-    """One dataflow of a subscription, on one replica."""
+    """One dataflow of a subscription, on one replica. `debt_bytes` of what may be under way are
+    taken up by what other runs sent that was not consumed."""
 
-    __slots__ = ("consumed_bytes", "id", "place", "replica", "subscription")
+    __slots__ = (
+        "consumed_bytes",
+        "debt_bytes",
+        "has_begun",
+        "id",
+        "place",
+        "replica",
+        "subscription",
+    )
 
     def __init__(self, subscription: "Subscription", replica: str) -> None:
         self.id = GlobalId(f"t{next(_ids)}")
         self.subscription = subscription
         self.replica = replica
         self.place = Place()
+        self.has_begun = False  # the dataflow has its contents
         self.consumed_bytes = 0
+        self.debt_bytes = min(subscription.unconsumed_bytes, SUBSCRIBE_WINDOW_BYTES)
 
 
 class Subscription:
@@ -71,6 +85,7 @@ class Subscription:
         self.error: SqlError | None = None
         self.is_over = False
         self.runs: dict[_Run, None] = {}
+        self.unconsumed_bytes = 0
         first = request.as_of if request.export.with_snapshot else next_timestamp(request.as_of)
         self._delivered = Delivered(first)
         self._cluster = cluster
@@ -113,6 +128,7 @@ class Subscription:
 
     def receive(self, run: _Run, batch: SubscribeBatch) -> None:
         """Take in what a replica sent."""
+        run.has_begun = True
         for rows in batch.rows:
             first = run.place.pass_by(rows.ts, rows.row_count)
             known = self._delivered.take(rows.ts, first, rows.row_count)
@@ -122,6 +138,7 @@ class Subscription:
                 self._cluster.consumed(run, len(clipped.data))
             if chunk.row_count:
                 self._events.append((chunk, run))
+                self.unconsumed_bytes += len(chunk.data)
                 self.attempts = 0
         if self._delivered.advance(batch.upper):
             self.attempts = 0
@@ -153,19 +170,17 @@ class Subscription:
                 await self._waiter
             finally:
                 self._waiter = None
-        event = self._events.popleft()
-        if isinstance(event, SubscribeProgress):
-            return event
-        chunk, run = event
-        self._cluster.consumed(run, len(chunk.data))
-        parts, size_bytes, row_count = [chunk.data], len(chunk.data), chunk.row_count
+        parts: list[bytes] = []
+        size_bytes = row_count = 0
         while self._events and size_bytes < JOINED_BYTES:
-            following = self._events[0]
-            if isinstance(following, SubscribeProgress):
+            event = self._events[0]
+            if isinstance(event, SubscribeProgress) and parts:
                 break
-            chunk, run = following
             self._events.popleft()
-            self._cluster.consumed(run, len(chunk.data))
+            if isinstance(event, SubscribeProgress):
+                return event
+            chunk, run = event
+            self._consumed(run, len(chunk.data))
             parts.append(chunk.data)
             size_bytes += len(chunk.data)
             row_count += chunk.row_count
@@ -175,6 +190,20 @@ class Subscription:
         self._events.clear()
         if not self.is_over:
             self._finish()
+
+    def limit_hold(self, oldest: Timestamp) -> None:
+        """Hold nothing before `oldest`, unless a replica still needs it to begin."""
+        if self.runs and all(run.has_begun for run in self.runs):
+            self.request.hold.move(oldest)
+
+    def _consumed(self, run: _Run, size_bytes: int) -> None:
+        self.unconsumed_bytes -= size_bytes
+        self._cluster.consumed(run, size_bytes)
+        for other in self.runs:
+            if other.debt_bytes:
+                paid = min(other.debt_bytes, size_bytes)
+                other.debt_bytes -= paid
+                self._cluster.consumed(other, paid)
 
     def _note_progress(self, upper: Timestamp) -> None:
         if self._events and isinstance(self._events[-1], SubscribeProgress):
@@ -221,7 +250,7 @@ class ClusterSubscriptions:
     def connect(self, replica: str) -> None:
         """A replica serves, and has been told of what it maintains."""
         self._connected[replica] = None
-        for subscription in self._subscriptions:
+        for subscription in tuple(self._subscriptions):
             self._run(subscription, replica)
 
     def disconnect(self, replica: str) -> None:
@@ -259,6 +288,11 @@ class ClusterSubscriptions:
                     )
                 )
 
+    def limit_holds(self, newest: Timestamp) -> None:
+        """Let no subscriber keep the past any longer, at the time `newest`, than HOLD_LAG_US."""
+        for subscription in self._subscriptions:
+            subscription.limit_hold(Timestamp(newest - HOLD_LAG_US))
+
     def fail_all(self, error: SqlError) -> None:
         """End every subscription with `error`."""
         for subscription in tuple(self._subscriptions):
@@ -279,9 +313,15 @@ class ClusterSubscriptions:
 
     def _run(self, subscription: Subscription, replica: str) -> None:
         run = _Run(subscription, replica)
+        description = subscription.description(run.id)
+        if description.as_of < subscription.request.hold.ts:
+            subscription.fail(_too_late(description.as_of))
+            return
         self._runs[run.id] = run
         subscription.runs[run] = None
-        self._send(replica, CreateDataflow(subscription.description(run.id)))
+        self._send(replica, CreateDataflow(description))
+        if run.debt_bytes:
+            self._send(replica, SubscribeCredit(run.id, -run.debt_bytes))
 
     def _end(self, run: _Run) -> None:
         self._forget_run(run)
@@ -313,6 +353,15 @@ class ClusterSubscriptions:
 
         delay_s = FIRST_RETRY_S * 2**subscription.attempts
         asyncio.get_running_loop().call_later(delay_s, again)
+
+
+def _too_late(as_of: Timestamp) -> SqlError:
+    return SqlError(
+        CONFIGURATION_LIMIT_EXCEEDED,
+        "the subscription is too far behind to go on after its replica stopped",
+        detail=f"What was there at {as_of} is not kept any more.",
+        hint="Read faster. Subscribe again, with a new snapshot.",
+    )
 
 
 def _as_sql_error(error: SubscribeError) -> SqlError:

@@ -30,7 +30,12 @@ from compute.output_format import OutputFormat
 from compute.protocol import Command
 from controllers.compute_client import PeekChunk, SubscribeProgress, SubscribeRequest
 from controllers.read_holds import ReadHolds
-from controllers.subscriptions import MAX_ATTEMPTS, ClusterSubscriptions, Subscription
+from controllers.subscriptions import (
+    HOLD_LAG_US,
+    MAX_ATTEMPTS,
+    ClusterSubscriptions,
+    Subscription,
+)
 from core.errors import SqlError
 from core.ids import GlobalId, Timestamp, new_shard_id
 from core.sql_types import INT4
@@ -243,6 +248,51 @@ async def test_what_is_not_consumed_is_bounded() -> None:
     async for event in subscription:
         count += event.row_count if isinstance(event, PeekChunk) else 0
     assert count == len(stream)
+
+
+async def test_nor_does_it_grow_with_replicas_that_come_and_go() -> None:
+    row = message("row", 10_000)
+    stream = [(Timestamp(ts), [row]) for ts in range(10, 400)]
+    simulation = Simulation(1, stream, 400)
+    subscription = simulation.subscriptions.start(simulation.request(10))
+    for _ in range(5):
+        simulation.connect("a")
+        for _ in range(100):
+            simulation.step("a")
+        assert subscription.unconsumed_bytes <= 2 * SUBSCRIBE_WINDOW_BYTES
+        assert (await anext(subscription)) is not None
+        simulation.disconnect("a")
+    simulation.connect("a")
+    count = 0
+    while subscription._events or not subscription.is_over:
+        while subscription._events:
+            event = await anext(subscription)
+            count += event.row_count if isinstance(event, PeekChunk) else 0
+        simulation.step("a")
+    assert subscription.unconsumed_bytes == 0
+    assert count > 300
+
+
+async def test_the_past_is_not_kept_for_ever() -> None:
+    stream = [(Timestamp(ts), [message(str(ts))]) for ts in range(10, 20)]
+    simulation = Simulation(1, stream, 20)
+    subscription = simulation.subscriptions.start(simulation.request(10, until=1000))
+    simulation.subscriptions.limit_holds(Timestamp(10 * HOLD_LAG_US))
+    simulation.connect("a")
+    simulation.subscriptions.limit_holds(Timestamp(10 * HOLD_LAG_US))
+    assert simulation.holds.oldest(Timestamp(0)) == 10  # it is needed to begin with
+    simulation.step("a")
+    simulation.subscriptions.limit_holds(Timestamp(HOLD_LAG_US + 500))
+    assert simulation.holds.oldest(Timestamp(0)) == 500
+    simulation.disconnect("a")
+    simulation.connect("a")
+    rows: list[PeekChunk] = []
+    with pytest.raises(SqlError, match="too far behind to go on"):
+        while True:
+            event = await anext(subscription)
+            if isinstance(event, PeekChunk):
+                rows.append(event)
+    assert simulation.holds.count == 0
 
 
 async def test_an_error_comes_after_the_rows_before_it() -> None:
