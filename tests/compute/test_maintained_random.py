@@ -6,6 +6,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -16,9 +17,19 @@ import expr.library  # noqa: F401
 from compute.dataflow.updates import consolidate
 from core.ids import GlobalId, Timestamp, new_shard_id
 from core.rows import codec_for
-from core.sql_types import INT8, MZ_TIMESTAMP
-from expr.relation import Aggregate, Get, Join, Reduce, Relation, column_types, substitute
-from expr.scalar import ColumnRef, literal
+from core.sql_types import BOOL, INT4, INT8, MZ_TIMESTAMP
+from expr.relation import (
+    Aggregate,
+    Filter,
+    Get,
+    Join,
+    Reduce,
+    Relation,
+    column_types,
+    replace_get,
+    substitute,
+)
+from expr.scalar import Call, ColumnRef, literal
 from expr.temporal import MZ_NOW
 from expr.text_format import text_output
 from persist.batches import inline_batch
@@ -32,6 +43,12 @@ from tests.compute.relations import TABLES, columns_of, relations
 ENCODE = {id: codec_for(types).encode for id, types in TABLES.items()}
 FIRST, SECOND = TABLES
 FIRST_TYPES = TABLES[FIRST]
+IS_KNOWN = Call("<(int4,int4)", (literal(0, INT4), ColumnRef(0, INT4)), BOOL)
+
+BOTH = Join(
+    (Get(FIRST, TABLES[FIRST]), Filter(Get(SECOND, TABLES[SECOND]), (IS_KNOWN,))),
+    ((ColumnRef(0, INT4), ColumnRef(len(FIRST_TYPES), INT4)),),
+)
 
 Contents = dict[GlobalId, Multiset]
 
@@ -42,9 +59,11 @@ class World:
     def __init__(self, runner: asyncio.Runner, environment: ComputeEnvironment) -> None:
         self.environment = environment
         self.indexes = Indexes(environment)
+        self.case_count = 0
         self._runner = runner
 
     def check(self, case: "Case") -> None:
+        self.case_count += 1
         self._runner.run(case.check(self))
 
 
@@ -62,20 +81,24 @@ def world(fresh_database_url: str, tmp_path: Path) -> Iterator[World]:
 @dataclass
 class Case:
     """Changes, and indexes that are made before some of them. The second one reads the first table
-    through an index, the third reads the first index."""
+    through an index, the third reads the first index, the last one joins the tables."""
 
     changes: list[Batch]
     first: Relation
     second: Relation
     keys: tuple[int, int, int]
-    late: int  # how many changes come before the second and the third are made
+    late: int  # how many changes come before the second and later ones are made
+    joins_indexes: bool
     _contents: list[tuple[Timestamp, Contents]] = field(default_factory=list, repr=False)
     _maintained: list[tuple[Index, Relation, Timestamp]] = field(default_factory=list, repr=False)
     _views: dict[GlobalId, Relation] = field(default_factory=dict, repr=False)
 
     async def check(self, world: World) -> None:
         environment, indexes = world.environment, world.indexes
-        tables = {id: Table(id, new_shard_id(), types) for id, types in TABLES.items()}
+        tables = {
+            id: Table(GlobalId(f"{id}00{world.case_count}"), new_shard_id(), types)
+            for id, types in TABLES.items()
+        }
         shards = [table.shard for table in tables.values()]
         start = await environment.writer.commit([], register=shards)
         with environment.collections.holds.acquire(start):
@@ -95,16 +118,21 @@ class Case:
         tables: dict[GlobalId, Table],
         start: Timestamp,
     ) -> None:
-        contents: Contents = {id: [] for id in TABLES}
+        contents: Contents = {table.id: [] for table in tables.values()}
+        named = partial(_over, tables=tables)
         self._contents.append((start, dict(contents)))
         of_table = self._create(indexes, tables[FIRST].get, self.keys[0], tables[FIRST])
-        first = self._create(indexes, self.first, self.keys[1], *tables.values())
-        self._views[first.on] = self.first
+        first = self._create(indexes, named(self.first), self.keys[1], *tables.values())
+        self._views[first.on] = named(self.first)
         for number, batch in enumerate(self.changes):
             if number == self.late:
-                through = Index(of_table.id, FIRST, FIRST_TYPES)
-                self._create(indexes, self.second, self.keys[2], through, tables[SECOND])
-                self._create(indexes, _upon(first), 0, first, tables[SECOND])
+                through = Index(of_table.id, tables[FIRST].id, FIRST_TYPES)
+                self._create(indexes, named(self.second), self.keys[2], through, tables[SECOND])
+                self._create(indexes, named(_upon(first)), 0, first, tables[SECOND])
+                if self.joins_indexes:  # looks both up in place
+                    self._create(indexes, tables[SECOND].get, 0, tables[SECOND])
+                    self._create(indexes, tables[FIRST].get, 0, tables[FIRST])
+                self._create(indexes, named(BOTH), 1, *tables.values())
             writes = [
                 TxnWrite(
                     tables[id].shard,
@@ -114,7 +142,8 @@ class Case:
             ]
             ts = await environment.writer.commit(writes)
             for id, updates in batch.items():
-                contents[id] = consolidate(contents[id] + updates, ENCODE[id])
+                name = tables[id].id
+                contents[name] = consolidate(contents[name] + updates, ENCODE[id])
             self._contents.append((ts, dict(contents)))
 
     def _create(
@@ -146,6 +175,13 @@ class Case:
         return sorted(found.elements(), key=repr)
 
 
+def _over(relation: Relation, tables: dict[GlobalId, Table]) -> Relation:
+    """The relation over this case's tables: no other case may find indexes of them."""
+    for id, table in tables.items():
+        relation = replace_get(relation, id, table.get)
+    return relation
+
+
 def _upon(index: Index) -> Relation:
     """A relation that reads an index: joined with a table where types allow."""
     column = columns_of(index.get)[0]
@@ -165,7 +201,8 @@ def cases(draw: st.DrawFn) -> Case:
     second = draw(relations(depth=2, is_maintained=True))
     key = st.integers(0, 5)
     late = draw(st.integers(0, len(changes) - 1))
-    return Case(changes, first, second, (draw(key), draw(key), draw(key)), late)
+    keys = draw(key), draw(key), draw(key)
+    return Case(changes, first, second, keys, late, draw(st.booleans()))
 
 
 UNHEALTHY = [HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
