@@ -57,6 +57,8 @@ def rename_column(transaction: Transaction, operation: RenameColumn) -> Operatio
     catalog = transaction.catalog
     entry = _renamable(transaction, operation.id)
     record = entry.record
+    if record.kind is not ItemKind.TABLE:
+        raise SqlError(errors.WRONG_OBJECT_TYPE, f'"{record.name}" is not a table')
     names = record.desc.names
     if operation.column not in names:
         raise CatalogChangedError(f"column {operation.column} is gone")

@@ -1,6 +1,7 @@
 """Random operations: memory is always what the rows say, whatever happened."""
 
 from collections.abc import Callable
+from functools import lru_cache
 
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
@@ -110,11 +111,16 @@ def operations(draw: st.DrawFn, catalog: Catalog) -> Operation:
     return draw(st.sampled_from(choices))()
 
 
+@lru_cache(maxsize=1)
+def _rows_of_a_new_catalog() -> dict[DurableRow, int]:
+    return {to_row(value): 1 for value in new_catalog().objects.values()}
+
+
 @settings(max_examples=100, deadline=None, phases=[Phase.reuse, Phase.generate, Phase.shrink])
 @given(st.data())
 def test_memory_is_what_the_rows_say(data: st.DataObject) -> None:
     catalog = new_catalog()
-    rows: dict[DurableRow, int] = {to_row(value): 1 for value in catalog.objects.values()}
+    rows = dict(_rows_of_a_new_catalog())
     for _ in range(12):
         operation = data.draw(operations(catalog))
         try:
