@@ -38,6 +38,7 @@ from persist.snapshot import read_state
 
 ROUND_S: Final = 0.1
 RETRY_S: Final = 0.5
+LOOKS: Final = 10  # until all shards are seen at one upper, while another replica moves them
 MAX_TICKS: Final = 1_000  # in one append, when ticks were missed
 WRITER_NAME: Final = "source"
 
@@ -128,23 +129,25 @@ class LoadGeneratorSource:
 
     async def _resume(self) -> None:
         """Find out how far the shards are."""
-        states = dict(
-            zip(
-                self._machines,
-                await asyncio.gather(*(m.fetch_moved() for m in self._machines.values())),
-                strict=True,
-            )
-        )
-        if any(state.is_tombstone for state in states.values()):
-            raise RefusedError("the source was dropped")
-        if any(state.seqno == 0 for state in states.values()):
-            raise DeterminateError("the shards do not exist yet")
-        upper = states[PROGRESS].upper
-        assert all(state.upper == upper for state in states.values()), "uppers move together"
+        progress = await self._fetch()
+        upper = progress.upper
         if upper != self._upper or self._ticks is None:
-            self._ticks = await self._progress(states[PROGRESS]) if upper else None
+            self._ticks = await self._progress(progress) if upper else None
             self._next_tick_s = time.monotonic() + self._tick_s
             self._advanced(upper)
+
+    async def _fetch(self) -> ShardState:
+        """The state of the progress, all other shards being as far."""
+        machines = self._machines.values()
+        for _ in range(LOOKS):
+            states = await asyncio.gather(*(machine.fetch_moved() for machine in machines))
+            if any(state.is_tombstone for state in states):
+                raise RefusedError("the source was dropped")
+            if any(state.seqno == 0 for state in states):
+                raise DeterminateError("the shards do not exist yet")
+            if len({state.upper for state in states}) == 1:
+                return self._machines[PROGRESS].state
+        raise DeterminateError("another replica keeps moving the shards")
 
     async def _progress(self, state: ShardState) -> int:
         counts: dict[bytes, int] = {}
