@@ -21,10 +21,12 @@ class LeftError(Exception):
 
 
 class Subscription:
-    """`SUBSCRIBE statement` on a connection of its own; left, it is cancelled."""
+    """`SUBSCRIBE statement` in a cluster, on a connection of its own; left, it is cancelled."""
 
-    def __init__(self, server: HeadwaterServer, statement: str) -> None:
-        self._dsn = server.dsn
+    def __init__(
+        self, server: HeadwaterServer, statement: str, cluster: str = "quickstart"
+    ) -> None:
+        self._dsn = f"{server.dsn}?options=-ccluster%3D{cluster}"
         self._query = f"COPY (SUBSCRIBE {statement}) TO STDOUT"
         self._connection: Connection | None = None
         self._rows: AsyncIterator[Row] | None = None

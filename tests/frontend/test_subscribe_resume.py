@@ -161,3 +161,51 @@ async def test_replicas_killed_in_the_middle(
         expected = len(await history(headwater_server, held, end))
         seen += await subscription.take(expected - len(seen))
     await check(headwater_server, connection, seen, held, end)
+
+
+async def kill_one(server: HeadwaterServer, connection: Connection, cluster: str) -> None:
+    """Kill a replica of the cluster once all of them serve."""
+    counted = await connection.execute(
+        "SELECT c.id, count(*) FROM mz_clusters AS c JOIN mz_cluster_replicas AS r "
+        "ON r.cluster_id = c.id WHERE c.name = %s GROUP BY c.id",
+        [cluster],
+    )
+    row = await counted.fetchone()
+    assert row is not None
+    online: tuple[object, ...] | None = None
+    while online != (row[1],):
+        statuses = await connection.execute(
+            "SELECT count(*) FROM mz_internal.mz_cluster_replica_statuses AS s "
+            "JOIN mz_cluster_replicas AS r ON r.id = s.replica_id "
+            "WHERE s.status = 'online' AND r.cluster_id = %s",
+            [row[0]],
+        )
+        online = await statuses.fetchone()
+    processes = [
+        replica
+        for replica in replicas(server.pid)
+        if any(argument.startswith(f"{row[0]}-") for argument in replica.cmdline())
+    ]
+    random.Random(processes[0].pid).choice(processes).kill()
+
+
+async def test_one_of_two_replicas_is_killed(
+    headwater_server: HeadwaterServer, connection: Connection, held: int
+) -> None:
+    await connection.execute("CREATE CLUSTER pair (SIZE '25cc', REPLICATION FACTOR 2)")
+    seen: list[Row] = []
+    async with (
+        asyncio.timeout(DEADLINE_S),
+        Subscription(headwater_server, f"t AS OF {held}", "pair") as subscription,
+    ):
+        seen += await subscription.take(KEYS)
+        writers = [asyncio.create_task(write(headwater_server, n)) for n in range(WRITERS)]
+        for _ in range(3):
+            seen += await subscription.take(40)
+            await kill_one(headwater_server, connection, "pair")
+        await asyncio.gather(*writers)
+        end = await read_time(connection)
+        expected = len(await history(headwater_server, held, end))
+        seen += await subscription.take(expected - len(seen))
+    await check(headwater_server, connection, seen, held, end)
+    await connection.execute("DROP CLUSTER pair")
