@@ -42,6 +42,7 @@ from core import errors
 from core.errors import SqlError
 from core.ids import MIN_TIMESTAMP, ShardId, Timestamp
 from frontend.binding import bind_query
+from frontend.ddl_notices import announce, announce_missing
 from frontend.maintained_ddl import maintained_operations
 from frontend.planning import CachedPlan
 from frontend.read_time import choose_time
@@ -128,7 +129,7 @@ async def _attempt(session: Session, cached: CachedPlan) -> str:
         return tag
     outcome = await transact(session, operations, cached.catalog.revision)
     for result in outcome.results:
-        _announce(session, cached.plan, result)
+        announce(session, cached.plan, result)
     return _final_tag(cached, tag, outcome.results)
 
 
@@ -153,7 +154,7 @@ async def _stage(session: Session, cached: CachedPlan) -> str:
     session.transaction.add_operations(operations, before, preview)
     session.transaction.has_run = True
     for result in applied.results:
-        _announce(session, plan, result)
+        announce(session, plan, result)
     return _final_tag(cached, tag, applied.results)
 
 
@@ -173,7 +174,7 @@ async def _prepare(session: Session, cached: CachedPlan) -> tuple[tuple[Operatio
         return (operation,), tag
     assert isinstance(plan, DdlPlan)
     operations = _operations(session, plan)
-    _announce_missing(session, plan)
+    announce_missing(session, plan)
     return operations, cached.parsed.tag
 
 
@@ -373,65 +374,3 @@ async def _stage_contents(
         )
     )
     return (staged.batch if staged.batch.update_count else None), staged.affected
-
-
-# Notices -----------------------------------------------------------------------------------------
-
-_EXISTS: Final = {
-    CreateDatabasePlan: (errors.DUPLICATE_DATABASE, "database"),
-    CreateSchemaPlan: (errors.DUPLICATE_SCHEMA, "schema"),
-    CreateTablePlan: (errors.DUPLICATE_TABLE, "relation"),
-    CreateViewPlan: (errors.DUPLICATE_TABLE, "relation"),
-    CreateMaterializedViewPlan: (errors.DUPLICATE_TABLE, "relation"),
-    CreateIndexPlan: (errors.DUPLICATE_TABLE, "relation"),
-    CreateClusterPlan: (errors.DUPLICATE_OBJECT, "cluster"),
-    CreateReplicaPlan: (errors.DUPLICATE_OBJECT, "cluster replica"),
-}
-
-
-def _announce_missing(session: Session, plan: object) -> None:
-    if isinstance(plan, DropPlan | DropReplicaPlan):
-        for thing in plan.missing:
-            session.notify(
-                Notice(
-                    "NOTICE",
-                    errors.SUCCESSFUL_COMPLETION,
-                    f"{thing} does not exist, skipping",
-                )
-            )
-
-
-def _announce(session: Session, plan: object, result: OperationResult) -> None:
-    if result.was_skipped and type(plan) in _EXISTS:
-        sqlstate, word = _EXISTS[type(plan)]
-        session.notify(
-            Notice("NOTICE", sqlstate, f'{word} "{_name(plan)}" already exists, skipping')
-        )
-    if result.cascaded:
-        lines = [f"drop cascades to {each}" for each in result.cascaded]
-        if len(lines) == 1:
-            notice = Notice("NOTICE", errors.SUCCESSFUL_COMPLETION, lines[0])
-        else:
-            notice = Notice(
-                "NOTICE",
-                errors.SUCCESSFUL_COMPLETION,
-                f"drop cascades to {len(lines)} other objects",
-                detail="\n".join(lines[:100]),
-            )
-        session.notify(notice)
-
-
-def _name(plan: object) -> str:
-    match plan:
-        case CreateTablePlan(name=name) | CreateViewPlan(name=name):
-            return name.item
-        case CreateMaterializedViewPlan(name=name) | CreateIndexPlan(name=name):
-            return name.item
-        case CreateDatabasePlan(name=text) | CreateSchemaPlan(name=text):
-            return text
-        case CreateClusterPlan(name=text):
-            return text
-        case CreateReplicaPlan(cluster=cluster, name=text):
-            return f"{cluster}.{text}"
-        case _:
-            return ""
