@@ -34,7 +34,7 @@ from compute.dataflow_messages import (
     DataflowFrontier,
     DropDataflow,
     RetainDataflows,
-    SinkExport,
+    written_shards,
 )
 from compute.protocol import Command
 from controllers.read_holds import ReadHold
@@ -90,7 +90,7 @@ class ReplicaDataflow:
 
 
 class Dataflow:
-    """A dataflow as the cluster knows it. `durable_upper` is that of its shard, if it has one."""
+    """A dataflow as the cluster knows it. `durable_upper` is that of its shards, if it has any."""
 
     __slots__ = ("description", "dropped_at", "durable_upper", "hold", "replicas")
 
@@ -104,10 +104,9 @@ class Dataflow:
         self.replicas: dict[str, ReplicaDataflow] = {}
 
     @property
-    def shard(self) -> ShardId | None:
-        """The shard that it writes."""
-        export = self.description.export
-        return export.shard if isinstance(export, SinkExport) else None
+    def shards(self) -> tuple[ShardId, ...]:
+        """The shards that it writes."""
+        return written_shards(self.description.export)
 
     @property
     def upper(self) -> Timestamp:
@@ -308,8 +307,7 @@ class ClusterDataflows:
                 found.error = None
             if frontier.durable_upper > dataflow.durable_upper:
                 dataflow.durable_upper = frontier.durable_upper
-                shard = dataflow.shard
-                if shard is not None and dataflow.dropped_at is None:
+                for shard in dataflow.shards if dataflow.dropped_at is None else ():
                     self._advanced(replica, shard, frontier.durable_upper)
             self._settle_hold(dataflow)
         return is_news
@@ -342,7 +340,7 @@ class ClusterDataflows:
         """Hold what this dataflow needs to go on, or to resume, apart from hydration."""
         if dataflow.dropped_at is not None:
             return
-        if dataflow.shard is not None and dataflow.durable_upper > MIN_TIMESTAMP:
+        if dataflow.shards and dataflow.durable_upper > MIN_TIMESTAMP:
             wanted = Timestamp(dataflow.durable_upper - 1)
         elif dataflow.is_hydrated:
             wanted = Timestamp(dataflow.upper - 1)

@@ -74,7 +74,7 @@ class Introspection:
             if catalog.items[id].record.kind is not ItemKind.TABLE:
                 uppers[id] = Timestamp(0)
         for dataflow in self._dataflows():
-            upper = dataflow.upper if dataflow.shard is None else dataflow.durable_upper
+            upper = dataflow.durable_upper if dataflow.shards else dataflow.upper
             uppers[dataflow.description.id] = upper
         return uppers
 
