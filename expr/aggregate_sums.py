@@ -21,10 +21,15 @@ from expr.numeric import EXACT, check
 # Every float is a multiple of this power of two.
 _SCALE_BITS: Final = 1074
 _SCALE: Final = 1 << _SCALE_BITS
+_ADD_INTEGER: Final = (
+    "if {value} is not None: s = {state}; s[0] += {value} * {diff}; s[1] += {diff}"
+)
 
 
 class CountAll(BaseAggregate):
     """count(*)."""
+
+    inline_add = "{state} += {diff}"
 
     def start(self) -> int:
         return 0
@@ -45,6 +50,8 @@ class CountAll(BaseAggregate):
 class Count(BaseAggregate):
     """count(value)."""
 
+    inline_add = "{state} += 0 if {value} is None else {diff}"
+
     def start(self) -> int:
         return 0
 
@@ -64,6 +71,8 @@ class Count(BaseAggregate):
 
 class IntegerSum(BaseAggregate):
     """sum of integers, as bigint or numeric; `low` and `high` bound the result."""
+
+    inline_add = _ADD_INTEGER
 
     def __init__(self, bounds: tuple[int, int] | None, type_name: str) -> None:
         self._bounds = bounds
@@ -108,6 +117,8 @@ class IntegerSum(BaseAggregate):
 
 class IntegerAverage(BaseAggregate):
     """avg of integers: the exact sum divided as numerics."""
+
+    inline_add = _ADD_INTEGER
 
     def start(self) -> list[int]:
         return [0, 0]

@@ -15,7 +15,7 @@ that order with positive diffs. DISTINCT and FILTER are the engine's work, befor
 """
 
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 from core.rows import Datum
 from core.sql_types import SqlType
@@ -30,6 +30,11 @@ class AggregateFunction(Protocol):
 
     @property
     def is_ordered(self) -> bool: ...
+
+    @property
+    def inline_add(self) -> str | None:
+        """A Python statement that does what `add` does to the state in the place `{state}`, given
+        the first argument's `{value}` and `{diff}`; None if there is none shorter than a call."""
 
     def start(self) -> State:
         """The state of the empty multiset."""
@@ -64,6 +69,7 @@ class BaseAggregate:
     """The parts of `AggregateFunction` that most aggregates share."""
 
     is_ordered = False
+    inline_add: ClassVar[str | None] = None
 
     def start(self) -> State:
         raise NotImplementedError

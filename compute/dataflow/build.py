@@ -6,7 +6,7 @@ up by the same key is arranged once.
 
 from typing import Final
 
-from compute.compiled import aggregate_call, row_key, total_order_key
+from compute.compiled import total_order_key
 from compute.dataflow.build_inner_join import build_join
 from compute.dataflow.build_joins import build_outer_join
 from compute.dataflow.build_recursion import as_fixpoint, build_fixpoint
@@ -16,10 +16,11 @@ from compute.dataflow.imported import NO_IMPORTS, Imports
 from compute.dataflow.iteration import Iteration
 from compute.dataflow.linear import ConstantNode, FlatMapNode, NegateNode, RowsNode, UnionNode
 from compute.dataflow.reduce import ReduceNode
+from compute.dataflow.reduce_source import reduce_loops
 from compute.dataflow.select_rows import CardinalityCheckNode, ThresholdNode, TopKNode
 from compute.dataflow.temporal import TemporalFilterNode
 from compute.dataflow.window import WindowNode
-from compute.operators.keys import group_key, identity_key, is_exact
+from compute.operators.keys import group_key, identity_key
 from compute.windows import windowing
 from core.errors import STATEMENT_TOO_COMPLEX, SqlError
 from core.rows import codec_for
@@ -216,18 +217,8 @@ class _Builder:
         return self.dataflow.add(node, (edge,), types)
 
     def _reduce(self, relation: Reduce, edge: Edge) -> Edge:
-        context = self.context
-        key_types = tuple(scalar.type for scalar in relation.group_key)
-        types = key_types + tuple(a.type for a in relation.aggregates)
-        exact = all(map(is_exact, key_types))
-        node = ReduceNode(
-            row_key(relation.group_key, group_key, context),
-            compile_row(relation.group_key, context),
-            None if exact else identity_key(key_types),
-            tuple(aggregate_call(a, context) for a in relation.aggregates),
-            identity_key(types),
-        )
-        return self.dataflow.add(node, (edge,), types)
+        node = ReduceNode(reduce_loops(relation, self.context))
+        return self.dataflow.add(node, (edge,), column_types(relation))
 
     def _top_k(self, relation: TopK, edge: Edge) -> Edge:
         types = edge.types
