@@ -95,6 +95,11 @@ GOOD_TEXTS: Final = (
     "SHOW COLUMNS FROM fuzzed; SHOW TABLES; SHOW CREATE TABLE fuzzed; DISCARD ALL",
     "DELETE FROM fuzzed USING fuzzed f WHERE f.a = fuzzed.a AND fuzzed.a > 1000",
     "COMMENT ON TABLE fuzzed IS 'x'; RESET ALL; DEALLOCATE ALL; SAVEPOINT s",
+    "CREATE MATERIALIZED VIEW IF NOT EXISTS m (x) WITH (ASSERT NOT NULL x) AS SELECT a FROM fuzzed",
+    "ALTER MATERIALIZED VIEW m SET (RETAIN HISTORY FOR '1 hour'); DROP MATERIALIZED VIEW m CASCADE",
+    "CREATE INDEX i ON fuzzed USING arranged (lower(b) DESC, (a + 1)); DROP INDEX IF EXISTS i",
+    "ALTER CLUSTER IF EXISTS nothing SET (SIZE '25cc', REPLICATION FACTOR 1, MANAGED = true)",
+    "SHOW INDEXES ON fuzzed IN CLUSTER quickstart; SHOW CLUSTERS; SHOW CREATE CLUSTER quickstart",
 )
 # What can be replaced in a good text, and by what.
 VALUE: Final = re.compile(r"'[^']*'|\b\d+(\.\d+)?\b|\b[ab]\b|\bint\b|\btext\b")
