@@ -5,13 +5,11 @@ kind of process, or all at once, with SIGKILL. The seed is printed with every fa
 """
 
 import asyncio
-import contextlib
 import random
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-import psutil
 import pytest
 
 from tests.crash.acknowledged_writes import (
@@ -21,12 +19,11 @@ from tests.crash.acknowledged_writes import (
     read_rows,
     write_for_ever,
 )
-from tests.processes import descendants, postmaster, replicas
+from tests.crash.kills import VICTIMS, kill
 from tests.running_server import HeadwaterServer
 
 WRITERS: Final = 8
 MOST_ACKNOWLEDGEMENTS: Final = 300
-VICTIMS: Final = ("environmentd", "clusterd", "postmaster", "everything")
 
 
 @pytest.fixture
@@ -36,30 +33,6 @@ def server(tmp_path: Path) -> Iterator[HeadwaterServer]:
     yield server
     if server.is_running:
         server.stop()
-
-
-def kill(server: HeadwaterServer, victim: str) -> None:
-    """End one kind of process; environmentd alone has to be started again."""
-    match victim:
-        case "clusterd":
-            for replica in replicas(server.pid):
-                end(replica)
-        case "postmaster":
-            postmaster(server.pid).kill()
-        case "environmentd":
-            server.kill()
-            server.start()
-        case "everything":
-            for process in descendants(server.pid):
-                end(process)
-            server.kill()
-            server.start()
-
-
-def end(process: psutil.Process) -> None:
-    """Kill a process that may have ended by itself since it was found."""
-    with contextlib.suppress(psutil.NoSuchProcess):
-        process.kill()
 
 
 @pytest.mark.parametrize(

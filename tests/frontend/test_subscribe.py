@@ -10,8 +10,8 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from tests.frontend.subscribing import DEADLINE_S, Connection, Row, Subscription, without_time
 from tests.running_server import HeadwaterServer
+from tests.subscribing import DEADLINE_S, Connection, Row, Subscription, without_time
 
 
 @pytest.fixture

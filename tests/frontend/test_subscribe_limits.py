@@ -9,9 +9,9 @@ import psutil
 import psycopg
 import pytest
 
-from tests.frontend.subscribing import DEADLINE_S, Connection, Subscription
 from tests.processes import replicas
 from tests.running_server import HeadwaterServer
+from tests.subscribing import DEADLINE_S, Connection, Subscription
 
 ROW_BYTES: Final = 100_000
 ROWS_AT_ONCE: Final = 20

@@ -4,15 +4,15 @@ with replicas killed in the middle, no change is missed and none comes twice."""
 import asyncio
 import random
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from typing import Final
 
 import psycopg
 import pytest
 
-from tests.frontend.subscribing import DEADLINE_S, Connection, Row, Subscription
 from tests.processes import replicas, wait_until_gone
 from tests.running_server import HeadwaterServer
+from tests.subscribing import DEADLINE_S, Connection, Follower, Row, Subscription
 
 WRITERS: Final = 4
 WRITES: Final = 40  # by each writer
@@ -58,48 +58,6 @@ async def history(server: HeadwaterServer, as_of: int, end: int) -> list[Row]:
         return await subscription.rest()
 
 
-class Follower:
-    """A client as the documentation has it: it keeps what it has seen up to the last progress, and
-    resumes from there."""
-
-    def __init__(self, server: HeadwaterServer, as_of: int) -> None:
-        self._server = server
-        self._as_of = as_of
-        self._upper = as_of  # everything before is in `seen`
-        self._pending: list[Row] = []
-        self.seen: list[Row] = []
-
-    async def follow(self, count: int, is_over: Callable[[], bool]) -> None:
-        """Take in so many rows on a new connection, or fewer if it is over."""
-        async with Subscription(self._server, self._statement("")) as subscription:
-            for _ in range(count):
-                self._take(await subscription.next())
-                if is_over():
-                    return
-
-    async def finish(self, end: int) -> None:
-        """Take in all up to `end`."""
-        async with Subscription(self._server, self._statement(f"UP TO {end + 1}")) as subscription:
-            for row in await subscription.rest():
-                self._take(row)
-
-    def _statement(self, until: str) -> str:
-        self._pending.clear()
-        if self._upper > self._as_of:
-            as_of, snapshot = self._upper - 1, "false"
-        else:
-            as_of, snapshot = self._as_of, "true"
-        return f"t WITH (PROGRESS, SNAPSHOT = {snapshot}) AS OF {as_of} {until}"
-
-    def _take(self, row: Row) -> None:
-        if row[1] == "f":
-            self._pending.append((row[0], *row[2:]))
-        else:
-            self._upper = int(str(row[0]))
-            self.seen += self._pending
-            self._pending.clear()
-
-
 async def read_time(connection: Connection) -> int:
     cursor = await connection.execute("SELECT mz_now()::text, count(*) FROM t")
     row = await cursor.fetchone()
@@ -130,7 +88,7 @@ async def test_resumed_over_and_over(
     headwater_server: HeadwaterServer, connection: Connection, held: int
 ) -> None:
     writers = [asyncio.create_task(write(headwater_server, n)) for n in range(WRITERS)]
-    follower = Follower(headwater_server, held)
+    follower = Follower(headwater_server, "t", held)
     chance = random.Random(1)
 
     def is_over() -> bool:

@@ -1,8 +1,8 @@
-"""A subscriber for tests: the rows of a SUBSCRIBE as they come, through COPY."""
+"""Subscribers for tests: the rows of a SUBSCRIBE as they come, through COPY."""
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from types import TracebackType
 from typing import Final, Self
 
@@ -73,6 +73,50 @@ class Subscription:
         assert self._rows is not None
         async with asyncio.timeout(DEADLINE_S):
             return [row async for row in self._rows]
+
+
+class Follower:
+    """A client as the documentation has it: it keeps what it has seen up to the last progress, and
+    resumes from there."""
+
+    def __init__(self, server: HeadwaterServer, relation: str, as_of: int) -> None:
+        self._server = server
+        self._relation = relation
+        self._as_of = as_of
+        self._upper = as_of  # everything before is in `seen`
+        self._pending: list[Row] = []
+        self.seen: list[Row] = []
+
+    async def follow(self, count: int, is_over: Callable[[], bool]) -> None:
+        """Take in so many rows on a new connection, or fewer if it is over."""
+        async with Subscription(self._server, self._statement("")) as subscription:
+            for _ in range(count):
+                self._take(await subscription.next())
+                if is_over():
+                    return
+
+    async def finish(self, end: int) -> None:
+        """Take in all up to `end`."""
+        async with Subscription(self._server, self._statement(f"UP TO {end + 1}")) as subscription:
+            for row in await subscription.rest():
+                self._take(row)
+
+    def _statement(self, until: str) -> str:
+        self._pending.clear()
+        if self._upper > self._as_of:
+            as_of, snapshot = self._upper - 1, "false"
+        else:
+            as_of, snapshot = self._as_of, "true"
+        options = f"WITH (PROGRESS, SNAPSHOT = {snapshot})"
+        return f"{self._relation} {options} AS OF {as_of} {until}"
+
+    def _take(self, row: Row) -> None:
+        if row[1] == "f":
+            self._pending.append((row[0], *row[2:]))
+        else:
+            self._upper = int(str(row[0]))
+            self.seen += self._pending
+            self._pending.clear()
 
 
 def without_time(rows: list[Row]) -> list[Row]:
