@@ -113,8 +113,6 @@ async def test_resumed_subscriptions_survive_kills(server: HeadwaterServer, roun
                 total[tuple(map(str, row))] += int(str(diff))
             assert min(total.values()) >= 0
             assert +total == await contents(server, name)
-    rows = [row for row in followers[TABLE].seen]
+    rows, changes = followers[TABLE].seen, followers[VIEW].seen
     assert all(diff == "1" for _, diff, _ in rows)
-    print(
-        f"{len(victims)} kills; {len(rows)} rows, {len(followers[VIEW].seen)} changes of the view"
-    )
+    print(f"{len(victims)} kills; {len(rows)} rows, {len(changes)} changes of the view")
