@@ -60,6 +60,16 @@ class TableReader(Protocol):
 class IndexReader(TableReader, Protocol):
     """A collection's contents at the execution's time, as an index holds them."""
 
+    @property
+    def key_count(self) -> int:
+        """How many keys have rows, for choosing join orders."""
+        ...
+
+    @property
+    def key_columns(self) -> tuple[int, ...] | None:
+        """The columns that are the key; None if it is not of columns alone."""
+        ...
+
     def lookup(self, key: Row) -> Iterable[tuple[Row, int]]:
         """The rows whose index key is SQL-equal to `key`, which has a datum for each part of it,
         and their multiplicities; none when a datum is null."""
@@ -147,6 +157,13 @@ class Execution:
         self.budget = budget
         self.parameters = parameters
         self.locals: dict[int, list[Chunk]] = {}
+
+    def with_reader(self, id: GlobalId, reader: TableReader) -> "Execution":
+        """The same execution, in which collection `id` is read from `reader`."""
+        tables = {**self.tables, id: reader}
+        other = Execution(self.as_of, tables, self.budget, self.parameters)
+        other.locals = self.locals
+        return other
 
     def enter(self) -> None:
         """What is evaluated next belongs to this execution."""

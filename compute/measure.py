@@ -12,7 +12,8 @@ from time import perf_counter
 from typing import Final, TypeVar
 
 from compute.execution import Chunk, Chunks, Execution, Operator
-from compute.render import Rendered, render
+from compute.render import render
+from compute.rendered import Rendered
 from compute.result import FinishedQuery, Rows, finished_query
 from core.rows import Row
 from core.sql_types import INT8

@@ -7,7 +7,7 @@ becomes one row function. Operators that are not linear get input without negati
 """
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Final
 
 from compute.columns import (
@@ -21,14 +21,11 @@ from compute.columns import (
 )
 from compute.compiled import (
     aggregate_call,
-    all_equal,
     appending,
-    match_key,
     row_key,
     total_order_key,
 )
 from compute.estimates import (
-    join_estimate,
     local_estimate,
     lookup_estimate,
     scaled,
@@ -36,10 +33,9 @@ from compute.estimates import (
     union_estimate,
 )
 from compute.execution import Operator
-from compute.join_keys import InputKeys, join_keys
 from compute.operators.consolidate import ConsolidateOperator
 from compute.operators.fixpoint import Binding, FixpointOperator
-from compute.operators.join import Estimate, Estimator, JoinInput, JoinOperator
+from compute.operators.join import Estimate
 from compute.operators.keys import (
     group_key,
     identity_key,
@@ -47,7 +43,6 @@ from compute.operators.keys import (
 )
 from compute.operators.linear import (
     ConstantOperator,
-    FilterOperator,
     FlatMapOperator,
     MapOperator,
     NegateOperator,
@@ -55,16 +50,13 @@ from compute.operators.linear import (
     UnionOperator,
 )
 from compute.operators.lookup import LookupOperator
-from compute.operators.outer_join import (
-    NullAwareAntiJoinOperator,
-    OuterJoinOperator,
-    SemiJoinOperator,
-)
 from compute.operators.recursion import RecursionOperator
 from compute.operators.reduce import DistinctOperator, ReduceOperator
 from compute.operators.scan import LetOperator, LocalGetOperator, ScanOperator
 from compute.operators.top_k import CardinalityCheckOperator, TopKOperator
 from compute.operators.window import WindowOperator
+from compute.render_joins import ONE_ROW, render_join, render_outer_join
+from compute.rendered import Rendered, consolidated
 from compute.windows import windowing
 from core.errors import STATEMENT_TOO_COMPLEX, SqlError
 from core.rows import codec_for
@@ -80,7 +72,6 @@ from expr.relation import (
     FlatMap,
     Get,
     Join,
-    JoinKind,
     Let,
     LocalGet,
     Lookup,
@@ -103,17 +94,6 @@ MAX_DEPTH: Final = 400
 FILTER_SELECTIVITY: Final = 0.25
 GROUPING_FACTOR: Final = 0.1
 TABLE_FUNCTION_ROWS: Final = 10.0
-_ONE_ROW: Final = Estimate(1.0, 1.0)
-
-
-@dataclass(frozen=True, slots=True)
-class Rendered:
-    """An operator, the types of its rows, and what is known about them."""
-
-    operator: Operator
-    types: tuple[SqlType, ...]
-    estimate: Estimator
-    may_be_negative: bool = False
 
 
 Observer = Callable[[Relation, Rendered], Rendered]
@@ -179,10 +159,12 @@ class _Renderer:
                 return self._flat_map(relation, depth)
             case Lookup():
                 return self._lookup(relation, depth)
-            case Join():
-                return self._join(relation, depth)
-            case OuterJoin():
-                return self._outer_join(relation, depth)
+            case Join(inputs=inputs):
+                parts = tuple(self.render(part, depth) for part in inputs)
+                return render_join(relation, parts, self._context)
+            case OuterJoin(left=left, right=right):
+                sides = self.render(left, depth), self.render(right, depth)
+                return render_outer_join(relation, *sides, self._context)
             case Reduce():
                 return self._reduce(relation, depth)
             case TopK():
@@ -393,71 +375,6 @@ class _Renderer:
         estimate = lookup_estimate(part.estimate, relation.index)
         return replace(part, operator=operator, types=types, estimate=estimate)
 
-    def _join(self, relation: Join, depth: int) -> Rendered:
-        parts = [self.render(source, depth) for source in relation.inputs]
-        types = tuple(t for part in parts for t in part.types)
-        if not parts:
-            return Rendered(ConstantOperator(((),), (1,)), (), lambda _: _ONE_ROW)
-        keys = join_keys(relation, [len(part.types) for part in parts])
-        inputs = tuple(map(self._join_input, parts, keys))
-        is_negative = any(part.may_be_negative for part in parts)
-        return Rendered(JoinOperator(inputs), types, join_estimate(inputs), is_negative)
-
-    def _join_input(self, part: Rendered, keys: InputKeys) -> JoinInput:
-        width = len(part.types)
-        operator = part.operator
-        if keys.appended:
-            operator = MapOperator(operator, appending(compile_row(keys.appended, self._context)))
-        for places in keys.equal:
-            operator = FilterOperator(operator, all_equal(places))
-        return JoinInput(operator, part.estimate, width, width + len(keys.appended), keys.positions)
-
-    def _outer_join(self, relation: OuterJoin, depth: int) -> Rendered:
-        left = self.render(relation.left, depth)
-        right = consolidated(self.render(relation.right, depth))
-        if relation.kind is JoinKind.FULL:
-            left = consolidated(left)
-        residual = None
-        if relation.residual is not None:
-            residual = compile_predicate((relation.residual,), self._context)
-        lefts = tuple(pair[0] for pair in relation.keys)
-        rights = tuple(pair[1] for pair in relation.keys)
-        operator: Operator
-        match relation.kind:
-            case JoinKind.LEFT | JoinKind.FULL:
-                operator = OuterJoinOperator(
-                    relation.kind,
-                    left.operator,
-                    right.operator,
-                    match_key(lefts, self._context),
-                    match_key(rights, self._context),
-                    residual,
-                    len(left.types),
-                    len(right.types),
-                )
-                types = left.types + right.types
-            case JoinKind.SEMI | JoinKind.ANTI:
-                types = left.types
-                if relation.null_aware:
-                    operator = NullAwareAntiJoinOperator(
-                        left.operator,
-                        right.operator,
-                        row_key(lefts, group_key, self._context),
-                        row_key(rights, group_key, self._context),
-                        len(lefts),
-                        residual,
-                    )
-                else:
-                    operator = SemiJoinOperator(
-                        relation.kind is JoinKind.SEMI,
-                        left.operator,
-                        right.operator,
-                        match_key(lefts, self._context),
-                        match_key(rights, self._context),
-                        residual,
-                    )
-        return Rendered(operator, types, left.estimate, left.may_be_negative)
-
     def _reduce(self, relation: Reduce, depth: int) -> Rendered:
         relation = with_large_values_below(relation)
         part = consolidated(self.render(relation.input, depth))
@@ -473,7 +390,7 @@ class _Renderer:
             key_values = compile_row(relation.group_key, self._context)
             calls = tuple(aggregate_call(a, self._context) for a in relation.aggregates)
             operator = ReduceOperator(part.operator, key, key_values, canonical, calls)
-        estimate = scaled(part.estimate, GROUPING_FACTOR) if key_types else lambda _: _ONE_ROW
+        estimate = scaled(part.estimate, GROUPING_FACTOR) if key_types else lambda _: ONE_ROW
         return Rendered(operator, types, estimate)
 
     def _top_k(self, relation: TopK, depth: int) -> Rendered:
@@ -504,11 +421,3 @@ def _scan(relation: Get, columns: tuple[int, ...] | None) -> Rendered:
     if columns is not None:
         types = tuple(types[column] for column in columns)
     return Rendered(ScanOperator(relation.id, columns), types, scan_estimate(relation.id))
-
-
-def consolidated(part: Rendered) -> Rendered:
-    """`part`, without negative multiplicities."""
-    if not part.may_be_negative:
-        return part
-    operator = ConsolidateOperator(part.operator, identity_key(part.types), False)
-    return replace(part, operator=operator, may_be_negative=False)

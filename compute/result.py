@@ -8,7 +8,7 @@ from typing import Any, Final, NamedTuple
 from compute.encode import COPY_BINARY_HEADER, ResultEncoder, copy_data
 from compute.execution import CHUNK_ROWS, Execution, Operator, repeated
 from compute.operators.linear import projection
-from compute.render import Rendered, consolidated
+from compute.rendered import Rendered, consolidated
 from compute.sorting import SlicedSorter
 from core.rows import Row
 from core.sql_types import SqlType

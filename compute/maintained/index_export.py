@@ -114,6 +114,7 @@ class IndexArrangement:
     def close(self) -> None:
         if not self.is_closed:
             self.is_closed = True
+            self.dataflow = None
             self._free_if_unused()
 
     # For its readers
@@ -174,6 +175,15 @@ class IndexAt:
     @property
     def row_count(self) -> int:
         return self._index.row_count
+
+    @property
+    def key_count(self) -> int:
+        return self._index.arrangement.key_count
+
+    @property
+    def key_columns(self) -> tuple[int, ...] | None:
+        key = self._index.key_columns
+        return None if key is None else tuple(column for column, _ in key)
 
     def scan(self, columns: tuple[int, ...] | None) -> Iterator[list[Row]]:
         whole = columns is None or columns == tuple(range(len(self._index.types)))

@@ -9,16 +9,18 @@ Key scalars that are not plain columns were appended to their input's rows at re
 step's keys are positions; the result's columns are put back in order at the end.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import combinations
 from typing import NamedTuple
 
-from compute.execution import CHUNK_ROWS, NO_ROWS, Chunk, Chunks, Execution, Operator
+from compute.collection_columns import CollectionColumns
+from compute.execution import CHUNK_ROWS, NO_ROWS, Chunk, Chunks, Execution, IndexReader, Operator
 from compute.operators.hash_table import HashTable
 from compute.operators.keys import KeyFunction, join_key
 from compute.operators.linear import projection
+from compute.operators.narrowing import SMALLER_BY, NarrowedJoin, Narrowing
 from core.rows import Row
 from core.sql_types import SqlType
 
@@ -31,27 +33,33 @@ class Estimate(NamedTuple):
 
 
 Estimator = Callable[[Execution], Estimate]
+KeyPair = tuple[tuple[int, SqlType], tuple[int, SqlType]]  # columns of both sides, with their types
 
 
 @dataclass(frozen=True, slots=True)
 class JoinInput:
     """One input: `width` columns of the result, then appended key columns; `keys` has, for each
-    equivalence it takes part in, the position and type of its scalar."""
+    equivalence it takes part in, the position and type of its scalar. `collection` says what its
+    columns are if it is one collection, row by row."""
 
     operator: Operator
     estimator: Estimator
     width: int
     total_width: int
     keys: tuple[tuple[int, tuple[int, SqlType]], ...]
+    collection: CollectionColumns | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class _Part:
-    """A joined subset: its inputs in the order of their columns in its rows."""
+    """A joined subset: its inputs in the order of their columns in its rows. `key` are columns by
+    which an index has it, with so many different values."""
 
     operator: Operator
     estimate: Estimate
     members: tuple[int, ...]
+    key: frozenset[int] = frozenset()
+    key_count: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +70,7 @@ class JoinOperator:
 
     def run(self, execution: Execution) -> Chunks:
         parts = [
-            _Part(source.operator, source.estimator(execution), (index,))
+            _Part(source.operator, source.estimator(execution), (index,), *_key(source, execution))
             for index, source in enumerate(self.inputs)
         ]
         while len(parts) > 1:
@@ -82,13 +90,11 @@ class JoinOperator:
 
     def _cost(self, pair: tuple[_Part, _Part]) -> tuple[bool, float, float]:
         left, right = pair
-        is_cross = not self._shared_keys(left.members, right.members)
-        size = _joined_estimate(left.estimate, right.estimate, is_cross).rows
-        return (is_cross, size, left.estimate.rows + right.estimate.rows)
+        keys = self._shared_keys(left.members, right.members)
+        size = _joined_estimate(left, right, keys).rows
+        return (not keys, size, left.estimate.rows + right.estimate.rows)
 
-    def _shared_keys(
-        self, left: tuple[int, ...], right: tuple[int, ...]
-    ) -> list[tuple[tuple[int, SqlType], tuple[int, SqlType]]]:
+    def _shared_keys(self, left: tuple[int, ...], right: tuple[int, ...]) -> list[KeyPair]:
         """For each equivalence with scalars on both sides, one column of each side."""
         left_keys, right_keys = self._key_columns(left), self._key_columns(right)
         return [(left_keys[e], right_keys[e]) for e in left_keys if e in right_keys]
@@ -107,14 +113,41 @@ class JoinOperator:
         if left.estimate.rows < right.estimate.rows:
             left, right = right, left
         keys = self._shared_keys(left.members, right.members)
-        estimate = _joined_estimate(left.estimate, right.estimate, not keys)
+        estimate = _joined_estimate(left, right, keys)
         members = left.members + right.members
         if not keys:
             return _Part(CrossOperator(left.operator, right.operator), estimate, members)
         stream_key = _cached_join_key(tuple(pair[0] for pair in keys))
         kept_key = _cached_join_key(tuple(pair[1] for pair in keys))
-        operator = HashJoinOperator(left.operator, right.operator, stream_key, kept_key)
+
+        def join(kept: Operator, streamed: Operator) -> Operator:
+            return HashJoinOperator(streamed, kept, stream_key, kept_key)
+
+        narrowing = self._narrowing(left, right, keys)
+        if narrowing is None:
+            return _Part(join(right.operator, left.operator), estimate, members)
+        operator = NarrowedJoin(right.operator, left.operator, narrowing, join)
         return _Part(operator, estimate, members)
+
+    def _narrowing(
+        self,
+        left: _Part,
+        right: _Part,
+        keys: list[KeyPair],
+    ) -> Narrowing | None:
+        """How to look `left` up, if it is one collection, and `right` is likely to be small."""
+        first = self.inputs[left.members[0]]
+        if len(left.members) > 1 or first.collection is None:
+            return None
+        if right.estimate.rows * SMALLER_BY > left.estimate.base:
+            return None
+        columns = first.collection.columns
+        return Narrowing(
+            first.collection.id,
+            tuple(columns[a] if a < first.width else None for (a, _), _ in keys),
+            projection(tuple(position for _, (position, _) in keys)),
+            tuple(sql_type for _, (_, sql_type) in keys),
+        )
 
     def _result_columns(self, members: tuple[int, ...]) -> tuple[int, ...]:
         starts: dict[int, int] = {}
@@ -194,13 +227,31 @@ def _product(left: Chunk, right: Chunk) -> Chunk:
     return Chunk(out, [a * b for a in left_diffs for b in right_diffs])
 
 
-def _joined_estimate(left: Estimate, right: Estimate, is_cross: bool) -> Estimate:
-    """Linked parts: as if the smaller one's whole had the key as its primary key."""
-    if is_cross:
-        rows = left.rows * right.rows
-        return Estimate(rows, max(rows, left.base, right.base))
-    rows = left.rows * right.rows / max(1.0, min(left.base, right.base))
-    return Estimate(rows, max(left.base, right.base))
+def _key(source: JoinInput, execution: Execution) -> tuple[frozenset[int], int]:
+    """The columns of an input by which an index has its collection, and the number of keys."""
+    if source.collection is None:
+        return frozenset(), 0
+    reader = execution.tables[source.collection.id]
+    if not isinstance(reader, IndexReader) or not reader.key_columns:
+        return frozenset(), 0
+    columns = source.collection.columns
+    if not set(columns).issuperset(reader.key_columns):
+        return frozenset(), 0
+    return frozenset(map(columns.index, reader.key_columns)), reader.key_count
+
+
+def _joined_estimate(left: _Part, right: _Part, keys: Sequence[KeyPair]) -> Estimate:
+    """As if the keys had as many values as the smaller part's whole has rows, or more, if an index
+    says so."""
+    bases = left.estimate.base, right.estimate.base
+    rows = left.estimate.rows * right.estimate.rows
+    if not keys:
+        return Estimate(rows, max(rows, *bases))
+    counts = [1.0, min(bases)]
+    for side, part in enumerate((left, right)):
+        if part.key and part.key.issubset({pair[side][0] for pair in keys}):
+            counts.append(float(part.key_count))
+    return Estimate(rows / max(counts), max(bases))
 
 
 @lru_cache(maxsize=4096)
