@@ -11,21 +11,25 @@ from decimal import Decimal
 from itertools import groupby, islice
 from typing import Any, Final, NamedTuple
 
+import msgspec
+
 from compute.dataflow.updates import Update
 from compute.dataflow_messages import SubscribeEnvelope, SubscribeExport
 from compute.encode import result_encoder
 from compute.execution import CHUNK_ROWS, MemoryBudget
 from compute.operators.keys import group_key
+from compute.output_format import OutputFormat, OutputKind
 from compute.result import PIECE_BYTES
 from compute.sorting import SlicedSorter
 from core.ids import Timestamp
 from core.rows import Datum, Row
-from core.sql_types import INT8, SqlType
+from core.sql_types import INT8, MZ_TIMESTAMP, SqlType
 from expr.ordering import row_sort_key
 from expr.relation import ColumnOrder
 
 SORTED_AT_ONCE: Final = 2048
 FIRST_ROWS: Final = 16
+MAX_ROWS: Final = 256
 MAX_STEP_GROWTH: Final = 4
 
 Changes = dict[bytes, Update]  # by the encoding of the row
@@ -43,7 +47,8 @@ class ChangeEncoder:
     """Encodes the changes of a subscription; `types` are those of the relation's columns."""
 
     def __init__(self, export: SubscribeExport, types: Sequence[SqlType]) -> None:
-        self._encode = result_encoder(export.output).rows
+        output, self._time = _with_plain_times(export.output)
+        self._encode = result_encoder(output).rows
         self._progress: Row = (False,) if export.with_progress else ()
         self._is_keyed = export.envelope is not SubscribeEnvelope.DIFFS
         self._sort_key = _sort_key(export, tuple(types))
@@ -55,7 +60,7 @@ class ChangeEncoder:
     ) -> Iterator[EncodedRows | None]:
         """The rows of all changes at `ts`, in messages of bounded number; None between steps.
         Raises SqlError 53200."""
-        prefix = (Decimal(ts), *self._progress)
+        prefix = (self._time(ts), *self._progress)
         step = FIRST_ROWS
         for part in self._parts(changes, budget):
             position = 0
@@ -68,7 +73,8 @@ class ChangeEncoder:
                     rows = [(*prefix, diff, *row) for ((_, (row, diff)),) in some]
                 data = self._encode(rows)
                 yield EncodedRows(data, len(rows))
-                step = max(1, min(PIECE_BYTES * len(rows) // len(data), MAX_STEP_GROWTH * step))
+                wanted = PIECE_BYTES * len(rows) // len(data)
+                step = max(1, min(wanted, MAX_STEP_GROWTH * step, MAX_ROWS))
             yield None
 
     def _parts(self, changes: Changes, budget: MemoryBudget) -> Iterator[list[list[_Change]]]:
@@ -102,6 +108,15 @@ class ChangeEncoder:
             yield groups
         if unfinished:
             yield [unfinished]
+
+
+def _with_plain_times(output: OutputFormat) -> tuple[OutputFormat, Callable[[int], Datum]]:
+    """The form in which times, whose column is numeric, are encoded fastest, and what is then to be
+    encoded: as text, integers look the same."""
+    is_binary = output.kind is OutputKind.COPY_BINARY or 1 in output.formats[:1]
+    if is_binary:
+        return output, Decimal
+    return msgspec.structs.replace(output, types=(MZ_TIMESTAMP, *output.types[1:])), int
 
 
 def _sort_key(export: SubscribeExport, types: tuple[SqlType, ...]) -> Callable[[_Change], Any]:
