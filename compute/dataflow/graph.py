@@ -341,6 +341,12 @@ class Dataflow:
                     for _ in range(min(len(kept), DISMANTLED_AT_ONCE)):
                         kept.popitem()
                     yield
+        # Edges know their dataflow: without these circles the rest is freed at once.
+        self.operators.clear()
+        self._arrangements.clear()
+        self._derived.clear()
+        self._imports.clear()
+        del self.output
 
     def _wake_timed(self) -> None:
         now = self.clock.now

@@ -33,6 +33,7 @@ from core.errors import SqlError
 from core.ids import MAX_TIMESTAMP, GlobalId, Timestamp
 
 NO_GENERATION: Final = -1
+NOTHING: Final = Dataflow()  # before the dataflow is built, and after its end
 
 _log: Final = structlog.get_logger(__name__)
 
@@ -70,14 +71,15 @@ class MaintainedDataflow:
         self._scheduler = scheduler
         self._progress = progress
         self._on_event = on_event
-        self._dataflow = Dataflow()
+        self._dataflow = NOTHING
         self._inputs: Inputs | None = None
         self._journal: ErrorUpdates = []
         self._wake = asyncio.Event()
         self._stepping: Timestamp | None = None
         self._upper = description.as_of
         self._generation = NO_GENERATION
-        self._task = asyncio.create_task(self._run(), name=f"maintain {description.id}")
+        self._task: asyncio.Task[None] | None = None
+        self._start()
 
     @property
     def id(self) -> GlobalId:
@@ -164,6 +166,15 @@ class MaintainedDataflow:
         self._progress.moved()
 
     # Its task
+
+    def _start(self) -> None:
+        task = self._task = asyncio.create_task(self._run(), name=f"maintain {self.id}")
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: "asyncio.Task[None]") -> None:
+        """Break the circle of the task, where it stopped and this: nobody looks for garbage among
+        what has lived for long."""
+        self._task = None
 
     async def _run(self) -> None:
         try:
@@ -308,17 +319,19 @@ class MaintainedDataflow:
             _log.warning("dataflow_failed", id=self.id, error=str(error))
         else:
             _log.error("dataflow_failed", id=self.id, exc_info=error)
-        self.error = error
+        self.error = error.with_traceback(None)
         self.phase = Phase.FAILED
         self._release()
         self._progress.moved()
         self._on_event(self.id)
 
     def _release(self) -> None:
-        if asyncio.current_task() is not self._task:
+        if self._task is not None and asyncio.current_task() is not self._task:
             self._task.cancel()
         self.export.close()
         if self._inputs is not None:
             self._inputs.close()
-        self._scheduler.work_off(self._dataflow.dismantle())
-        self._dataflow = Dataflow()
+            self._inputs = None
+        if self._dataflow is not NOTHING:
+            self._scheduler.work_off(self._dataflow.dismantle())
+            self._dataflow = NOTHING
