@@ -66,6 +66,7 @@ def plan_create_index(
     _check_method(statement.method)
     check_names(statement.options, {RETAIN_HISTORY})
     cluster = cluster_for(statement.cluster, context)
+    history_us = history_of(statement.options, context)
     queries = QueryPlanner(context)
     on = _indexed_relation(statement.relation, context)
     maintained_rows(queries.item_relation(on).hir, on.desc, context)
@@ -91,7 +92,7 @@ def plan_create_index(
             cluster,
             statement.name is None,
             statement.if_not_exists,
-            history_of(statement.options, context),
+            history_us,
         )
     )
 

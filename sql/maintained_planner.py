@@ -23,7 +23,7 @@ from sql.maintained_syntax import (
 )
 from sql.maintained_text import ASSERT_NOT_NULL, RETAIN_HISTORY, MaintainedDefinition
 from sql.new_items import new_item_name, no_parameters, plain, view_columns
-from sql.object_names import ITEM_KINDS, altered_item, skipped
+from sql.object_names import ITEM_KINDS, altered_item, skipped, wrong_kind
 from sql.parse import ParsedStatement
 from sql.plan import (
     CreateMaterializedViewPlan,
@@ -48,6 +48,7 @@ def plan_create_materialized_view(
     name = new_item_name(statement.name, False, statement.pos, context)
     cluster = cluster_for(statement.cluster, context)
     check_names(statement.options, _VIEW_OPTIONS)
+    history_us = history_of(statement.options, context)
     queries = QueryPlanner(context)
     planned = queries.plan_query(statement.query, Scope())
     depends_on = frozenset(context.names_items)
@@ -83,7 +84,7 @@ def plan_create_materialized_view(
             cluster,
             statement.or_replace,
             statement.if_not_exists,
-            history_of(statement.options, context),
+            history_us,
             () if statement.with_data else ("a materialized view always has its data",),
         )
     )
@@ -147,6 +148,8 @@ def plan_item_options(statement: AlterOptions, context: StatementContext) -> Pla
     check_names(statement.options, {RETAIN_HISTORY})
     if item is None:
         return plain(skipped(kind, statement.name))
+    if item.kind is not item_kind:
+        raise wrong_kind(item, kind)
     if statement.is_reset:
         return plain(RetainHistoryPlan(item.id, None, None))
     length = history_of(statement.options, context)
