@@ -15,6 +15,7 @@ from headwater.embedded_postgres import EmbeddedPostgres
 from headwater.postgres_binaries import find_binaries
 from tests.running_server import HeadwaterServer
 from tests.tour.questions import QUESTIONS
+from tests.tour.views import CHANGES, INDEXED, VIEWS
 
 pytestmark = pytest.mark.tour
 QUERY_TIMEOUT_S: Final = 60.0
@@ -120,6 +121,24 @@ def test_psql_describes_the_tables(headwater: Psql) -> None:
 _AIRLINES_COLUMNS: Final = ("carrier,text,,not null,", "name,text,,not null,")
 
 
+def test_views_follow_every_change(headwater: Psql, postgres: Psql) -> None:
+    for name, query in VIEWS.items():
+        postgres.run(f"CREATE MATERIALIZED VIEW {name} AS {query};")
+        if name in INDEXED:
+            headwater.run(f"CREATE VIEW {name} AS {query}; CREATE DEFAULT INDEX ON {name};")
+        else:
+            headwater.run(f"CREATE MATERIALIZED VIEW {name} AS {query};")
+    for change in CHANGES:
+        before = [whole(headwater, f"(SELECT * FROM {name})") for name in VIEWS]
+        for psql in (headwater, postgres):
+            psql.run(f"{change};")
+        # Each run of psql is a connection of its own.
+        after = [whole(headwater, f"(SELECT * FROM {name})") for name in VIEWS]
+        postgres.run("".join(f"REFRESH MATERIALIZED VIEW {name};" for name in VIEWS))
+        assert after == [whole(postgres, f"(SELECT * FROM {name})") for name in VIEWS], change
+        assert after != before, change
+
+
 def test_everything_is_there_after_a_crash(
     headwater_server: HeadwaterServer, headwater: Psql, postgres: Psql, psql_program: Path
 ) -> None:
@@ -134,7 +153,10 @@ def test_everything_is_there_after_a_crash(
         },
         psql_program,
     )
-    for table, row_count in nycflights.ROW_COUNTS.items():
-        assert again.run(f"SELECT count(*) FROM {table};").split() == ["count", str(row_count)]
+    for table in nycflights.ROW_COUNTS:
+        count = f"SELECT count(*) FROM {table};"
+        assert again.run(count) == postgres.run(count)
+    for view in VIEWS:
+        assert whole(again, f"(SELECT * FROM {view})") == whole(postgres, f"(SELECT * FROM {view})")
     for question in QUESTIONS.values():
         assert again.run(f"{question};") == postgres.run(f"{question};")
