@@ -48,7 +48,8 @@ class Rhythm:
                 yield {id: piece}
 
     def learn(self, count: int, seconds: float) -> None:
-        """A step with that many changes took so long."""
+        """A step with that many changes took so long, of the processor's time: one that was
+        interrupted tells nothing."""
         if seconds > STEP_S or 2 * count >= self.step_rows:
             fitting = int(count * STEP_S / seconds) if seconds else MAX_STEP_ROWS
             most = min(MAX_GROWTH * self.step_rows, MAX_STEP_ROWS)

@@ -12,7 +12,7 @@ import asyncio
 import contextlib
 from collections.abc import Callable
 from enum import Enum, auto
-from time import perf_counter
+from time import thread_time
 from typing import Final
 
 import msgspec
@@ -258,21 +258,21 @@ class MaintainedDataflow:
     async def _advance(self, ts: Timestamp, changes: Changes, errors: ErrorUpdates) -> None:
         self._count_errors(errors)
         for piece in self._rhythm.pieces(changes):
-            started = perf_counter()
+            started = thread_time()
             self._emit(ts, self._dataflow.step(ts, piece))
-            self._rhythm.learn(row_count(piece), perf_counter() - started)
+            self._rhythm.learn(row_count(piece), thread_time() - started)
             await self._rest()
 
     async def _settle(self, ts: Timestamp) -> None:
         """Do what was left to the end of a large change."""
         while True:
             rows = self._rhythm.step_rows
-            started = perf_counter()
+            started = thread_time()
             updates = self._dataflow.settle(rows)
             if updates is None:
                 return
             self._emit(ts, updates)
-            self._rhythm.learn(rows, perf_counter() - started)
+            self._rhythm.learn(rows, thread_time() - started)
             await self._rest()
 
     async def _rest(self) -> None:
