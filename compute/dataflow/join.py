@@ -52,23 +52,29 @@ class Path:
     lookups: tuple[Lookup, ...]
     finish: RowFunction | None
 
-    def run(self, updates: Updates, errors: Errors) -> Updates:
-        """The change of the join."""
+    def run(self, updates: Updates, errors: Errors) -> tuple[Updates, int]:
+        """The change of the join, and how many rows the lookups found."""
+        found = 0
         for lookup in self.lookups:
             updates = lookup.run(updates, errors)
-        return updates if self.finish is None else self.finish.run(updates, errors)
+            found += len(updates)
+        if self.finish is not None:
+            updates = self.finish.run(updates, errors)
+        return updates, found
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class JoinNode:
     """One path for each input."""
 
     paths: tuple[Path, ...]
+    rows_looked_up: int = 0
 
     def step(self, inputs: Sequence[Updates], errors: Errors) -> Updates:
         out: Updates = []
         for path, updates in zip(self.paths, inputs, strict=True):
             if updates:
-                found = path.run(updates, errors)
-                out = out + found if out else found
+                joined, found = path.run(updates, errors)
+                out = out + joined if out else joined
+                self.rows_looked_up += found
         return out

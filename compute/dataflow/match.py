@@ -32,6 +32,7 @@ class MatchByKeyNode:
     left: Arrangement
     right_key: KeyFunction
     keeps_matched: bool
+    rows_looked_up: int = 0
     _totals: dict[Datum, int] = field(default_factory=dict)
 
     def step(self, inputs: Sequence[Updates], errors: Errors) -> Updates:
@@ -45,7 +46,9 @@ class MatchByKeyNode:
             is_there = key in totals
             if is_there is not was_there:
                 sign = 1 if is_there is keeps else -1
-                out += [(row, sign * weight) for row, weight in self.left.get(key)]
+                flipped = [(row, sign * weight) for row, weight in self.left.get(key)]
+                self.rows_looked_up += len(flipped)
+                out += flipped
         key_of = self.left.key
         out += [update for update in left_changes if (key_of(update[0]) in totals) is keeps]
         return out
@@ -75,6 +78,7 @@ class MatchByRowNode:
     joined: Callable[[Row, Row], Row]
     identity: Identity
     keeps_matched: bool
+    rows_looked_up: int = 0
     _counted: dict[Datum, _Counted] = field(default_factory=dict)
 
     def step(self, inputs: Sequence[Updates], errors: Errors) -> Updates:
@@ -109,6 +113,7 @@ class MatchByRowNode:
     def _matches(self, row: Row, weight: int, partners: Iterable[Update], errors: Errors) -> int:
         total = 0
         for other, diff in partners:
+            self.rows_looked_up += 1
             try:
                 if self.condition(self.joined(row, other)):
                     total += diff
@@ -142,6 +147,7 @@ class NotInNode:
 
     left: Arrangement
     right_key: KeyFunction
+    rows_looked_up: int = 0
     _totals: dict[Datum, int] = field(default_factory=dict)
 
     def step(self, inputs: Sequence[Updates], errors: Errors) -> Updates:
@@ -157,6 +163,7 @@ class NotInNode:
             candidates = chain.from_iterable(map(self.left.get, before))
         out: Updates = []
         for row, weight in candidates:
+            self.rows_looked_up += 1
             key = key_of(row)
             stayed = was_empty or not (had_null or key is None or before.get(key, key in totals))
             stays = is_empty or not (has_null or key is None or key in totals)

@@ -15,6 +15,7 @@ from compute.dataflow.updates import (
     Updates,
     add_count,
     add_row,
+    consolidate,
 )
 from compute.operators.keys import KeyFunction
 from core.errors import CARDINALITY_VIOLATION, SqlError
@@ -23,10 +24,12 @@ from core.rows import Datum, Row
 
 @dataclass(slots=True)
 class _Ordered:
-    """A group's rows in order, and the part of them last emitted."""
+    """A group's rows in order, and the part of them last emitted. `last` is where that part ends if
+    it has as many rows as it may: what comes later is of no interest."""
 
     rows: "SortedDict[Any, Update]" = field(default_factory=SortedDict)
     chosen: dict[Datum, Update] = field(default_factory=dict)
+    last: Any = None
 
 
 @dataclass(slots=True)
@@ -41,17 +44,20 @@ class TopKNode:
     offset: int
     is_deferring: bool = False
     touched: dict[Datum, _Ordered] = field(default_factory=dict)
+    rows_looked_up: int = 0
     _groups: dict[Datum, _Ordered] = field(default_factory=dict)
 
     def step(self, inputs: Sequence[Updates], errors: Errors) -> Updates:
         touched = self.touched
-        for row, diff in inputs[0]:
+        for row, diff in consolidate(inputs[0], self.identity):
             key = self.group_key(row)
             group = self._groups.get(key)
             if group is None:
                 group = self._groups[key] = _Ordered()
-            touched[key] = group
-            add_row(group.rows, self.order_key(row), row, diff)
+            place = self.order_key(row)
+            add_row(group.rows, place, row, diff)
+            if group.last is None or not group.last < place:
+                touched[key] = group
         return NO_UPDATES if self.is_deferring else self.refresh(errors, len(touched))
 
     def refresh(self, errors: Errors, limit: int) -> Updates:
@@ -77,7 +83,9 @@ class TopKNode:
 
     def _choose(self, group: _Ordered) -> Iterator[Update]:
         skip, take = self.offset, self.limit
-        for row, count in group.rows.values():
+        group.last = None
+        for place, (row, count) in group.rows.items():
+            self.rows_looked_up += 1
             present = max(count, 0)
             skipped = min(present, skip)
             skip -= skipped
@@ -88,6 +96,7 @@ class TopKNode:
             if present:
                 yield row, present
             if take == 0:
+                group.last = place
                 return
 
 

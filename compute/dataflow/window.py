@@ -38,11 +38,12 @@ class WindowNode:
     output_identity: Identity
     is_deferring: bool = False
     touched: dict[Datum, _Partition] = field(default_factory=dict)
+    rows_looked_up: int = 0
     _partitions: dict[Datum, _Partition] = field(default_factory=dict)
 
     def step(self, inputs: Sequence[Updates], errors: Errors) -> Updates:
         touched = self.touched
-        for row, diff in inputs[0]:
+        for row, diff in consolidate(inputs[0], self.input_identity):
             try:
                 key = self.windowing.partition_key(row)
             except SqlError as error:
@@ -81,5 +82,6 @@ class WindowNode:
         rows: list[Row] = []
         for row, count in partition.rows.values():
             rows += [row] * count
+        self.rows_looked_up += len(rows)
         rows.sort(key=self.windowing.sort_key)
         return [(row, 1) for out in self.windowing.compute(rows) for row in out] if rows else []
