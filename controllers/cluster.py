@@ -26,7 +26,6 @@ from compute.dataflow_messages import (
     DataflowDescription,
     DataflowFrontiers,
     DataflowSizes,
-    ShardAdvanced,
     SubscribeBatch,
 )
 from compute.protocol import (
@@ -53,6 +52,7 @@ from controllers.read_holds import ReadHold
 from controllers.refusals import no_replica, not_maintained
 from controllers.replica import ClusterSpec, Replica, process_name
 from controllers.replica_connection import ReplicaConnection
+from controllers.shard_news import ShardNews
 from controllers.storage_collections import StorageCollections
 from controllers.subscriptions import ClusterSubscriptions
 from core.clock import system_clock
@@ -81,6 +81,7 @@ class Cluster:
         config: InstanceConfig,
         collections: StorageCollections,
         relay: Relay,
+        leaving: dict[str, asyncio.Task[None]],
     ) -> None:
         self.id = spec.id
         self.name = spec.name
@@ -95,9 +96,9 @@ class Cluster:
         self._waiting: dict[int, Request] = {}
         self._queue_size = COMMAND_QUEUE_SIZE.labels(spec.id)
         self._relay = relay
+        self._leaving = leaving
         self._writer: Replica | None = None
-        self._followed: dict[ShardId, None] = {}  # shards of other clusters that are read here
-        self._advances: dict[str, dict[ShardId, Timestamp]] = {}  # to be told, by replica
+        self.news = ShardNews(self.replicas, self.send_to)
 
     def start(self, request: Request) -> None:
         """Send `request`, now or as soon as there is a replica."""
@@ -148,17 +149,25 @@ class Cluster:
         name = f"replica {replica.process}"
         replica.task = asyncio.create_task(self._keep(replica), name=name)
 
-    async def drop(self, replicas: Iterable[Replica]) -> None:
-        """Disconnect these replicas and stop their processes."""
+    def drop(self, replicas: Iterable[Replica]) -> None:
+        """Disconnect these replicas and stop their processes, which takes them a while: `leaving`
+        has their tasks."""
         for replica in replicas:
-            if replica.task is not None:
-                replica.task.cancel()
-                await asyncio.wait([replica.task])
-            self._lost(replica)
+            task = asyncio.create_task(self._end(replica), name=f"end {replica.process}")
+            self._leaving[replica.process] = task
+
+    async def _end(self, replica: Replica) -> None:
+        if replica.task is not None:
+            replica.task.cancel()
+            await asyncio.wait([replica.task])
+        self._lost(replica)
+        try:
             await self._orchestrator.drop(replica.process)
-            for gauge in (REPLICA_CONNECTED, REPLICA_CONNECTIONS):
-                with contextlib.suppress(KeyError):
-                    gauge.remove(replica.process)
+        finally:
+            del self._leaving[replica.process]
+        for gauge in (REPLICA_CONNECTED, REPLICA_CONNECTIONS):
+            with contextlib.suppress(KeyError):
+                gauge.remove(replica.process)
 
     def create_dataflow(
         self, description: DataflowDescription, hold: ReadHold | None, durable_upper: Timestamp
@@ -166,7 +175,7 @@ class Cluster:
         """Maintain what is described; see `ClusterDataflows.create`."""
         for source in description.sources:
             if source.kind is CollectionKind.SHARD:
-                self.follow(source.shard)
+                self.news.follow(source.shard)
         self.dataflows.create(description, hold, durable_upper)
         self._send_waiting()
 
@@ -184,30 +193,6 @@ class Cluster:
         """`id` cannot be maintained; what waits for it fails."""
         self.dataflows.refuse(id, error)
         self._send_waiting()
-
-    def follow(self, shard: ShardId) -> None:
-        """Tell the replicas when another one moves this shard's upper."""
-        self._followed[shard] = None
-
-    def unfollow(self, shard: ShardId) -> None:
-        """The shard is no more."""
-        self._followed.pop(shard, None)
-
-    def shard_advanced(self, shard: ShardId, upper: Timestamp, by: Replica) -> None:
-        """`by`, of this cluster or another, moved the upper of `shard`."""
-        if by.process not in self.replicas and shard not in self._followed:
-            return
-        for process, replica in self.replicas.items():
-            if replica is by or not replica.serves:
-                continue
-            if not self._advances:
-                asyncio.get_running_loop().call_soon(self._tell_advances)
-            self._advances.setdefault(process, {})[shard] = upper
-
-    def _tell_advances(self) -> None:
-        advances, self._advances = self._advances, {}
-        for process, uppers in advances.items():
-            self.send_to(process, ShardAdvanced(tuple(uppers.items())))
 
     def _advanced(self, process: str, shard: ShardId, upper: Timestamp) -> None:
         replica = self.replicas.get(process)
@@ -287,6 +272,8 @@ class Cluster:
 
     async def _keep(self, replica: Replica) -> None:
         """Keep `replica` running and connected."""
+        if replica.process in self._leaving:  # an earlier one of that name
+            await asyncio.wait([self._leaving[replica.process]])
         loop = asyncio.get_running_loop()
         backoff_s = FIRST_BACKOFF_S
         while True:

@@ -86,6 +86,7 @@ class ComputeClusters:
         self._encoded: OrderedDict[int, _EncodedPeek] = OrderedDict()
         self._collector = ReplicaCollector(self._statuses)
         self._tasks: list[asyncio.Task[None]] = []
+        self._leaving: dict[str, asyncio.Task[None]] = {}  # replicas that are being stopped
         self._is_closed = False
         orchestrator.add_listener(self._note_event)
         REGISTRY.register(self._collector)
@@ -103,13 +104,19 @@ class ComputeClusters:
         found = self._clusters.get(spec.id)
         if found is None:
             self._clusters[spec.id] = Cluster(
-                spec, self._orchestrator, self._config, self._collections, self._relay
+                spec,
+                self._orchestrator,
+                self._config,
+                self._collections,
+                self._relay,
+                self._leaving,
             )
         else:
             found.expect(spec)
 
-    async def ensure_cluster(self, spec: ClusterSpec) -> None:
-        """Run a cluster with exactly these replicas; returns before they serve."""
+    def ensure_cluster(self, spec: ClusterSpec) -> None:
+        """Run a cluster with exactly these replicas; returns before they serve, and before others
+        are gone."""
         if self._is_closed:
             raise RuntimeError("the compute controller is closed")
         if not self._tasks:
@@ -119,15 +126,15 @@ class ComputeClusters:
             ]
         self.expect_cluster(spec)
         found = self._clusters[spec.id]
-        await found.drop(found.ensure(spec))
+        found.drop(found.ensure(spec))
 
-    async def drop_cluster(self, cluster: str) -> None:
+    def drop_cluster(self, cluster: str) -> None:
         """Stop the cluster's replicas; its requests fail with 57P01."""
         found = self._clusters.pop(cluster, None)
         if found is not None:
             found.fail_all(replica_lost())
             found.dataflows.close()
-            await found.drop(found.ensure(ClusterSpec(found.id, found.name, ())))
+            found.drop(found.ensure(ClusterSpec(found.id, found.name, ())))
 
     def create_dataflow(
         self,
@@ -166,7 +173,7 @@ class ComputeClusters:
         """These shards are no more."""
         for shard in shards:
             for cluster in self._clusters.values():
-                cluster.unfollow(shard)
+                cluster.news.unfollow(shard)
 
     async def wait_ready(self, timeout_s: float) -> None:
         """Until every cluster has a replica that serves. Raises TimeoutError."""
@@ -197,14 +204,17 @@ class ComputeClusters:
             task.cancel()
         if self._tasks:
             await asyncio.wait(self._tasks)
-        await asyncio.gather(*(self.drop_cluster(id) for id in tuple(self._clusters)))
+        for id in tuple(self._clusters):
+            self.drop_cluster(id)
+        if self._leaving:
+            await asyncio.wait(self._leaving.values())
         await self._orchestrator.close()
 
     async def peek(self, request: PeekRequest) -> PeekStream:
         cluster = self._cluster(request.cluster)
         encoded = self._work(request)
         for shard in encoded.followed:
-            cluster.follow(shard)
+            cluster.news.follow(shard)
         parameters = tuple(literal.data for literal in request.parameters)
         peek = PeekRequestInFlight(
             next(self._ids), cluster, encoded.work, request.as_of, encoded.needed, parameters
@@ -215,7 +225,7 @@ class ComputeClusters:
     async def subscribe(self, request: SubscribeRequest) -> SubscribeStream:
         cluster = self._cluster(request.cluster)
         for shard in _followed(request.sources):
-            cluster.follow(shard)
+            cluster.news.follow(shard)
         return cluster.subscriptions.start(request)
 
     async def stage(self, request: StageRequest) -> Staged:
@@ -231,7 +241,7 @@ class ComputeClusters:
             request.context,
         )
         for shard in _followed(request.sources):
-            cluster.follow(shard)
+            cluster.news.follow(shard)
         needed = _needed(request.sources)
         stage = StageInFlight(next(self._ids), cluster, encode_work(work), request.as_of, needed)
         cluster.start(stage)
@@ -316,7 +326,7 @@ class ComputeClusters:
         for listener in self._shard_listeners:
             listener(shard, upper)
         for cluster in self._clusters.values():
-            cluster.shard_advanced(shard, upper, by)
+            cluster.news.advanced(shard, upper, by)
 
     async def _allow_compaction(self) -> None:
         """Tell replicas how far back nobody reads any more, whenever that has moved."""

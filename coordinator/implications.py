@@ -70,9 +70,9 @@ class ClusterController(Protocol):
 
     def expect_cluster(self, spec: ClusterSpec) -> None: ...
 
-    async def ensure_cluster(self, spec: ClusterSpec) -> None: ...
+    def ensure_cluster(self, spec: ClusterSpec) -> None: ...
 
-    async def drop_cluster(self, cluster: str) -> None: ...
+    def drop_cluster(self, cluster: str) -> None: ...
 
     def create_dataflow(
         self,
@@ -224,7 +224,7 @@ class ImplicationsTask:
         for record in maintained:
             durable = self._durable_upper(catalog, record.id)
             self._hold(record.id, Timestamp(durable - 1) if durable else catalog.ts)
-        await self._settle(catalog, catalog.items)
+        self._settle(catalog, catalog.items)
 
     async def run(self) -> None:
         """Act on every catalog that was published, until cancelled. Raises FencedError,
@@ -241,12 +241,12 @@ class ImplicationsTask:
         await self._maintain(self._applied)
         while self._changes:
             new, items = self._changes.popleft()
-            dropped_clusters = await self._settle(new, items)
+            dropped_clusters = self._settle(new, items)
             await self._maintain(new)
             for id in dropped_clusters:
-                await self._clusters.drop_cluster(id)
+                self._clusters.drop_cluster(id)
 
-    async def _settle(self, new: Catalog, items: Iterable[GlobalId]) -> tuple[str, ...]:
+    def _settle(self, new: Catalog, items: Iterable[GlobalId]) -> tuple[str, ...]:
         """Everything but making dataflows and dropping clusters, which are returned. Finalization
         only remembers: it takes its time."""
         old, self._applied = self._applied, new
@@ -268,7 +268,7 @@ class ImplicationsTask:
                 self._forget(id)
         self._to_maintain.update(dict.fromkeys(todo.to_maintain))
         for spec in todo.clusters_to_run:
-            await self._clusters.ensure_cluster(spec)
+            self._clusters.ensure_cluster(spec)
         return todo.clusters_to_drop
 
     def _set_retention(self, old: Catalog, new: Catalog, id: GlobalId) -> None:
@@ -300,6 +300,7 @@ class ImplicationsTask:
                 is_bug = not isinstance(error, SqlError)
                 _log.error("cannot plan", id=id, error=repr(error), exc_info=is_bug)
                 self._clusters.refuse_dataflow(record.cluster_id, id, _refusal(record, error))
+                self._release(id)  # nothing is to wait for what may never be
                 failed.append(id)
                 continue
             durable = self._durable_upper(catalog, id)
@@ -336,6 +337,9 @@ class ImplicationsTask:
     def _forget(self, id: GlobalId) -> None:
         """An item is gone."""
         self._to_maintain.pop(id, None)
+        self._release(id)
+
+    def _release(self, id: GlobalId) -> None:
         hold = self._holds.pop(id, None)
         if hold is not None:
             hold.release()

@@ -134,7 +134,7 @@ async def compute_environment(url: str, data_dir: Path) -> AsyncIterator[Compute
     writer.add_listener(lambda push, _: clusters.push(push))
     try:
         await writer.commit([])
-        await clusters.ensure_cluster(ClusterSpec(CLUSTER, "quickstart", (REPLICA,)))
+        clusters.ensure_cluster(ClusterSpec(CLUSTER, "quickstart", (REPLICA,)))
         await clusters.wait_ready(20)
         yield ComputeEnvironment(writer, clusters, collections, orchestrator)
     finally:

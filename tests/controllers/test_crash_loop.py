@@ -36,7 +36,7 @@ async def test_who_waits_for_it_is_told(tmp_path: Path, monkeypatch: pytest.Monk
     orchestrator.add_listener(listen)
     try:
         replicas = (ReplicaSpec("u7", "r1"),)
-        await clusters.ensure_cluster(ClusterSpec("u1", "quickstart", replicas))
+        clusters.ensure_cluster(ClusterSpec("u1", "quickstart", replicas))
         async with asyncio.timeout(DEADLINE_S):
             for _ in range(ENDS):
                 await ends.get()

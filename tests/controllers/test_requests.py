@@ -77,9 +77,9 @@ async def test_clusters_without_replicas_and_without_a_name(
     with pytest.raises(SqlError) as caught:
         await environment.clusters.peek(unknown)
     assert caught.value.sqlstate == UNDEFINED_OBJECT
-    await environment.clusters.ensure_cluster(ClusterSpec(CLUSTER, "quickstart", ()))
+    environment.clusters.ensure_cluster(ClusterSpec(CLUSTER, "quickstart", ()))
     with pytest.raises(SqlError) as caught:
         await environment.clusters.peek(request)
     assert caught.value.sqlstate == CANNOT_CONNECT_NOW
-    await environment.clusters.ensure_cluster(ClusterSpec(CLUSTER, "quickstart", (REPLICA,)))
+    environment.clusters.ensure_cluster(ClusterSpec(CLUSTER, "quickstart", (REPLICA,)))
     assert len(await environment.rows_of(table.get, table)) == 3

@@ -114,10 +114,10 @@ class RecordingControllers:
     def expect_cluster(self, spec: ClusterSpec) -> None:
         self.expected[spec.id] = spec
 
-    async def ensure_cluster(self, spec: ClusterSpec) -> None:
+    def ensure_cluster(self, spec: ClusterSpec) -> None:
         self.running[spec.id] = spec
 
-    async def drop_cluster(self, cluster: str) -> None:
+    def drop_cluster(self, cluster: str) -> None:
         del self.running[cluster]
 
     def create_dataflow(
