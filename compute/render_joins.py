@@ -3,7 +3,6 @@
 from dataclasses import replace
 from typing import Final
 
-from compute.collection_columns import collection_columns
 from compute.compiled import all_equal, appending, match_key, row_key
 from compute.estimates import join_estimate
 from compute.execution import Operator
@@ -18,6 +17,7 @@ from compute.operators.outer_join import (
     SemiJoinOperator,
 )
 from compute.rendered import Rendered, consolidated
+from expr.collection_columns import collection_columns
 from expr.compile import compile_predicate, compile_row
 from expr.relation import Join, JoinKind, OuterJoin, Relation
 from expr.scalar import ColumnRef, EvaluationContext

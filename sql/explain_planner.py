@@ -23,6 +23,7 @@ from sql.lexer import tokenize
 from sql.maintained import plan_maintained
 from sql.maintained_syntax import CreateIndex, CreateMaterializedView
 from sql.object_names import existing_item
+from sql.optimizer.lookups import used_indexes
 from sql.parse import ParsedStatement
 from sql.plan import (
     AnalyzePlan,
@@ -40,7 +41,12 @@ from sql.plan import (
     SubscribePlan,
 )
 from sql.query_planner import QueryPlanner
-from sql.query_statement import optimize_hir, plan_query_statement, planned_statement
+from sql.query_statement import (
+    keyed_indexes,
+    optimize_hir,
+    plan_query_statement,
+    planned_statement,
+)
 from sql.relation_text import item_name
 from sql.scope import Scope
 from sql.session_view import CATALOG_CLUSTER
@@ -210,7 +216,8 @@ def _item_text(named: ExplainedItem, context: StatementContext) -> MaintainedTex
     name = item_name(item.id, catalog)
     if item.kind is ItemKind.VIEW:
         relation = optimize_hir(_contents(item, QueryPlanner(context)), context)
-        return MaintainedText(name, relation, context.scanned_indexes(), context.session.cluster)
+        indexes = used_indexes(relation, keyed_indexes(context))
+        return MaintainedText(name, relation, indexes, context.session.cluster)
     plan = plan_maintained(item, catalog, context.session)
     assert item.cluster is not None
     text = MaintainedText(name, plan.relation, plan.indexes, item.cluster)
@@ -230,7 +237,7 @@ def _definition_text(statement: _Definition, context: StatementContext) -> Maint
     own = StatementContext(context.catalog, context.session, context.parameters, Reading(cluster))
     relation = optimize_hir(_rows(statement, own), own)
     name = "Explained Query" if statement.name is None else ".".join(statement.name)
-    return MaintainedText(name, relation, own.scanned_indexes(), cluster)
+    return MaintainedText(name, relation, used_indexes(relation, keyed_indexes(own)), cluster)
 
 
 def _maintained(

@@ -25,8 +25,9 @@ from sql.hir import Hir, types_of
 from sql.index_keys import index_key
 from sql.maintained_syntax import CreateMaterializedView
 from sql.maintained_text import ASSERT_NOT_NULL, parsed_definition
+from sql.optimizer.lookups import used_indexes
 from sql.query_planner import QueryPlanner
-from sql.query_statement import optimize_hir
+from sql.query_statement import keyed_indexes, optimize_hir
 from sql.scope import Scope
 from sql.session_view import PlanningSession
 from sql.statement_context import Reading, StatementContext
@@ -86,7 +87,8 @@ def maintained_rows(
                 f'cannot materialize "{item.name.item}"',
                 detail="Its rows are of the moment at which it is read.",
             )
-    return MaintainedPlan(relation, depends_on, context.scanned_indexes(), desc, key)
+    indexes = used_indexes(relation, keyed_indexes(context))
+    return MaintainedPlan(relation, depends_on, indexes, desc, key)
 
 
 def asserted_not_null(rows: Hir, item_name: str, names: Sequence[str], asserted: Set[str]) -> Hir:

@@ -13,7 +13,7 @@ from sql.decorrelate import Lowering
 from sql.expression_base import OutputColumn, PlannedQuery
 from sql.hir import Hir, types_of
 from sql.index_keys import index_key
-from sql.optimizer.lookups import KeyedIndex, use_indexes, used_indexes
+from sql.optimizer.lookups import Indexes, KeyedIndex, use_indexes, used_indexes
 from sql.optimizer.pipeline import optimize
 from sql.parse import ParsedStatement
 from sql.pending import Pending, Substitution, attach_subqueries
@@ -79,12 +79,8 @@ def with_names(
 
 def finish(planned: PlannedQuery, context: StatementContext) -> Query:
     """The optimized relation, and what is done to its rows on the way out."""
-    keyed = {
-        id: tuple(KeyedIndex(index.id, index_key(index, context)) for index in indexes)
-        for id, indexes in tuple(context.indexes.items())
-        if indexes and id in context.depends_on
-    }
-    relation = use_indexes(optimize_hir(planned.hir, context), keyed)
+    indexes = keyed_indexes(context)
+    relation = use_indexes(optimize_hir(planned.hir, context), indexes)
     width = len(planned.columns)
     has_hidden = len(column_types(relation)) > width
     limit, offset = planned.limit, planned.offset
@@ -102,8 +98,17 @@ def finish(planned: PlannedQuery, context: StatementContext) -> Query:
         all(id.startswith("s") for id in context.depends_on) and bool(context.depends_on),
         None if limit is None or isinstance(limit, Literal) else limit,
         None if offset is None or isinstance(offset, Literal) else offset,
-        indexes=used_indexes(relation, keyed),
+        indexes=used_indexes(relation, indexes),
     )
+
+
+def keyed_indexes(context: StatementContext) -> Indexes:
+    """The indexes that what was planned may read, with their keys."""
+    return {
+        id: tuple(KeyedIndex(index.id, index_key(index, context)) for index in indexes)
+        for id, indexes in tuple(context.indexes.items())
+        if indexes and id in context.depends_on
+    }
 
 
 def relation_query(

@@ -89,14 +89,6 @@ class StatementContext:
         self.indexes[item.id] = found
         return found
 
-    def scanned_indexes(self) -> tuple[tuple[GlobalId, GlobalId], ...]:
-        """(collection, index) for each collection that is read and may be from an index."""
-        return tuple(
-            (id, found[0].id)
-            for id, found in self.indexes.items()
-            if found and id in self.depends_on
-        )
-
     def enter(self) -> None:
         """Count one level of recursion. Raises SqlError 54001 past the bound."""
         checkpoint()

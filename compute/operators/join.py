@@ -15,7 +15,6 @@ from functools import lru_cache
 from itertools import combinations
 from typing import NamedTuple
 
-from compute.collection_columns import CollectionColumns
 from compute.execution import CHUNK_ROWS, NO_ROWS, Chunk, Chunks, Execution, IndexReader, Operator
 from compute.operators.hash_table import HashTable
 from compute.operators.keys import KeyFunction, join_key
@@ -23,6 +22,7 @@ from compute.operators.linear import projection
 from compute.operators.narrowing import SMALLER_BY, NarrowedJoin, Narrowing
 from core.rows import Row
 from core.sql_types import SqlType
+from expr.collection_columns import CollectionColumns
 
 
 class Estimate(NamedTuple):

@@ -6,7 +6,7 @@ conjunctions over all parts of a key do; what they say is then said by the looku
 predicate stays a filter above it.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from itertools import count
 from math import prod
@@ -15,6 +15,7 @@ from typing import Final, NamedTuple
 from core.ids import GlobalId
 from core.rows import codec_for
 from core.sql_types import SqlType
+from expr.collection_columns import collection_columns
 from expr.ordering import equality_key
 from expr.relation import (
     Constant,
@@ -24,6 +25,7 @@ from expr.relation import (
     Join,
     Lookup,
     Map,
+    OuterJoin,
     Project,
     Reduce,
     Relation,
@@ -80,19 +82,50 @@ def use_indexes(relation: Relation, indexes: Indexes) -> Relation:
 
 
 def used_indexes(relation: Relation, indexes: Indexes) -> tuple[tuple[GlobalId, GlobalId], ...]:
-    """(collection, index) of what `relation` reads of `indexes`: as a whole from the oldest index
-    of the collection, or by lookups alone."""
-    found: dict[GlobalId, GlobalId] = {}
+    """(collection, index) of what `relation` reads of `indexes`: as a whole, or by lookups alone.
+
+    What is read as a whole is read from the index whose key a join has, so that the join may look
+    rows up instead, else from the oldest one.
+    """
+    whole: dict[GlobalId, GlobalId] = {}
+    joined: dict[GlobalId, GlobalId] = {}
     looked_up: dict[GlobalId, GlobalId] = {}
     stack = [relation]
     while stack:
-        match node := stack.pop():
+        node = stack.pop()
+        match node:
             case Get(id=id) if indexes.get(id):
-                found[id] = indexes[id][0].id
+                whole[id] = indexes[id][0].id
             case Lookup(id=id, index=index):
                 looked_up[id] = index
+            case Join(inputs=inputs, equivalences=equivalences):
+                start = 0
+                for part in inputs:
+                    keys = (shift_columns(s, -start) for e in equivalences for s in e)
+                    _note_joined(part, keys, indexes, joined)
+                    start += len(column_types(part))
+            case OuterJoin(right=right, keys=pairs):
+                _note_joined(right, (key for _, key in pairs), indexes, joined)
         stack.extend(children(node))
-    return tuple((looked_up | found).items())
+    return tuple((looked_up | whole | joined).items())
+
+
+def _note_joined(
+    part: Relation, keys: Iterable[Scalar], indexes: Indexes, joined: dict[GlobalId, GlobalId]
+) -> None:
+    """Add the index by which a side of a join can be looked up, given its keys."""
+    collection = collection_columns(part)
+    if collection is None or collection.id not in indexes:
+        return
+    width = len(collection.columns)
+    columns = {
+        collection.columns[key.index]
+        for key in keys
+        if isinstance(key, ColumnRef) and 0 <= key.index < width
+    }
+    for index in indexes[collection.id]:
+        if all(isinstance(key, ColumnRef) and key.index in columns for key in index.key):
+            joined.setdefault(collection.id, index.id)
 
 
 def _with_lookup(

@@ -94,7 +94,7 @@ def _evaluated(relation: Relation, tables: Contents, indexes: Indexes) -> list[t
     return asyncio.run(evaluate())
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(
     relation=st.one_of(joins(), joins(), filtered_tables(), relations(depth=2)),
     tables=contents(),

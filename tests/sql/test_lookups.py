@@ -12,7 +12,9 @@ from expr.relation import (
     Filter,
     Get,
     Join,
+    JoinKind,
     Lookup,
+    OuterJoin,
     Project,
     Relation,
     children,
@@ -118,7 +120,7 @@ def _name(scalar: Scalar) -> str:
     return NAMES[scalar.type.base]
 
 
-@settings(max_examples=800, deadline=None)
+@settings(max_examples=300, deadline=None)
 @given(
     relation=st.one_of(filtered_tables(), filtered_tables(), relations()),
     tables=table_contents(),
@@ -160,6 +162,21 @@ def test_the_whole_key_must_be_fixed() -> None:
         A, (equality(NAME, literal("a", TEXT)),)
     )
     assert used_indexes(A, INDEXES) == ((A.id, BY_NUMBER.id),)
+
+
+def test_joins_choose_the_index_of_their_key() -> None:
+    other = Get(GlobalId("u2"), (INT4, FLOAT8))
+    inner = Join((other, Filter(A, (equality(NAME, literal("a", TEXT)),))), ())
+    assert used_indexes(inner, INDEXES) == ((A.id, BY_NUMBER.id),)
+    by_name = {A.id: (BY_BOTH, BY_NUMBER)}
+    key = (ColumnRef(0, INT4), ColumnRef(2, INT4))
+    assert used_indexes(Join((other, Project(A, (0, 1))), (key,)), by_name) == (
+        (A.id, BY_NUMBER.id),
+    )
+    left = OuterJoin(JoinKind.LEFT, other, A, ((ColumnRef(0, INT4), NUMBER),))
+    assert used_indexes(left, by_name) == ((A.id, BY_NUMBER.id),)
+    left = OuterJoin(JoinKind.LEFT, A, other, ((NUMBER, ColumnRef(0, INT4)),))
+    assert used_indexes(left, by_name) == ((A.id, BY_BOTH.id),)
 
 
 def test_the_index_that_fixes_most_is_taken() -> None:
