@@ -17,6 +17,7 @@ from expr.calendar_days import (
     day_number,
     days_in_month,
 )
+from expr.datetime_numbers import BadFormat, Overflow, ZoneOverflow, offset_zone
 from expr.errors import raise_float_overflow
 from expr.floats import format_float8
 from expr.functions.casts import is_finite_time, localize
@@ -174,8 +175,28 @@ def _make_timestamptz(
     zone_name: str | None = None,
 ) -> int:
     local = _make_timestamp(year, month, day, hour, minute, second)
-    zone = _zone(context) if zone_name is None else zone_named(zone_name)
+    zone = _zone(context) if zone_name is None else _zone_argument(zone_name)
     return check_timestamp(from_local(zone, local))
+
+
+def _zone_argument(name: str) -> Zone:
+    """The zone of a name or an offset whose sign, as that of a timestamp, is plus in the east."""
+    if name[:1].isdigit():
+        raise SqlError(
+            INVALID_PARAMETER_VALUE,
+            f'invalid input syntax for type numeric time zone: "{name}"',
+            hint='Numeric time zones must have "-" or "+" as first character.',
+        )
+    if not name.startswith(("+", "-")):
+        return zone_named(name)
+    try:
+        return offset_zone(name)
+    except (Overflow, ZoneOverflow):
+        raise SqlError(
+            INVALID_PARAMETER_VALUE, f'numeric time zone "{name}" out of range'
+        ) from None
+    except BadFormat:
+        return zone_named(name)
 
 
 def _make_interval(

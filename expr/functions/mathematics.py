@@ -98,10 +98,6 @@ def _cotangent(value: float) -> float:
         return math.copysign(floats.INFINITY, value)
 
 
-def _to_degrees(value: float) -> float:
-    return floats.check_float8(value / degrees.RADIANS_PER_DEGREE, value)
-
-
 def _define_floats() -> None:
     table: dict[str, FloatFunction] = {
         "sqrt": _guard(_float_sqrt),
@@ -129,8 +125,8 @@ def _define_floats() -> None:
         "asinh": _guard(math.asinh),
         "acosh": _guard(math.acosh),
         "atanh": _guard(_atanh),
-        "degrees": _guard(_to_degrees),
-        "radians": _guard(lambda value: value * degrees.RADIANS_PER_DEGREE),
+        "degrees": lambda value: floats.divide(value, degrees.RADIANS_PER_DEGREE),
+        "radians": lambda value: floats.multiply(value, degrees.RADIANS_PER_DEGREE),
         "erf": _guard(math.erf),
         "erfc": _guard(math.erfc),
         "gamma": _guard(_gamma),

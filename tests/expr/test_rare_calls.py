@@ -30,6 +30,12 @@ CALLS: Final[dict[str, list[Texts]]] = {
         ("17301009 years 1759884385 days", "IYYY IDDD IW WW W DDD J"),
         ("-465082 mons", "IYYY IDDD IW WW W DDD J Q"),
     ],
+    "make_timestamptz(int4,int4,int4,int4,int4,float8,text)": [
+        ("1", "1", "1", "0", "0", "0", zone)
+        for zone in ("+05:30", "-8", "-0330", "+16", "5", "EST", "UTC+3", "+99999999999")
+    ],
+    "radians(float8)": [("5e-324",), ("1e-320",), ("Infinity",)],
+    "degrees(float8)": [("5e-324",), ("1e308",), ("-Infinity",)],
     # Each product has to fit before the rest is added.
     "make_interval(int4,int4,int4,int4)": [("210613185", "-1491150999", "0", "569406713")],
     "make_interval(int4,int4,int4)": [("0", "0", "306783378"), ("0", "0", "306783379")],
