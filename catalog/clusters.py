@@ -30,9 +30,10 @@ from core import errors
 from core.errors import SqlError
 from sql.maintained_text import with_cluster
 from sql.replica_sizes import DEFAULT_SIZE, REPLICA_SIZES
+from sql.variables import system_value
 
-MAX_REPLICAS: Final = 16
 RESERVED_NAME: Final = "42939"
+_REPLICA_LIMIT: Final = "max_replicas_per_cluster"
 
 
 def create_cluster(transaction: Transaction, operation: CreateCluster) -> OperationResult:
@@ -54,7 +55,9 @@ def create_cluster(transaction: Transaction, operation: CreateCluster) -> Operat
         size=size,
         replication_factor=factor,
     )
-    _check(cluster)
+    clusters = [c for c in transaction.catalog.clusters.values() if not c.is_system]
+    _check_limit(transaction, "max_clusters", len(clusters) + 1)
+    _check(transaction, cluster)
     transaction.builder.put(cluster)
     transaction.audit("create", "cluster", id=cluster.id, name=cluster.name)
     for name, replica_size in operation.replicas:
@@ -83,7 +86,7 @@ def alter_cluster(transaction: Transaction, operation: AlterCluster) -> Operatio
         after = replace(
             before, is_managed=True, size=size or DEFAULT_SIZE, replication_factor=factor
         )
-    _check(after)
+    _check(transaction, after)
     transaction.builder.put(after)
     transaction.audit(
         "alter",
@@ -214,8 +217,7 @@ def _add_replica(
     replicas = _replicas(transaction, cluster)
     if any(replica.name == name for replica in replicas):
         raise _replica_exists(cluster, name)
-    if len(replicas) >= MAX_REPLICAS:
-        raise _too_many_replicas()
+    _check_limit(transaction, _REPLICA_LIMIT, len(replicas) + 1)
     _check_size(size)
     replica = ClusterReplica(
         id=f"u{transaction.builder.allocate('replica')}",
@@ -262,11 +264,20 @@ def _unmanaged(transaction: Transaction, name: str) -> Cluster:
     return cluster
 
 
-def _check(cluster: Cluster) -> None:
+def _check(transaction: Transaction, cluster: Cluster) -> None:
     if cluster.size is not None:
         _check_size(cluster.size)
-    if (cluster.replication_factor or 0) > MAX_REPLICAS:
-        raise _too_many_replicas()
+    _check_limit(transaction, _REPLICA_LIMIT, cluster.replication_factor or 0)
+
+
+def _check_limit(transaction: Transaction, parameter: str, wanted: int) -> None:
+    limit = int(system_value(parameter, transaction.catalog.system_parameters))
+    if wanted > limit:
+        raise SqlError(
+            errors.CONFIGURATION_LIMIT_EXCEEDED,
+            f"this would exceed {parameter} (wanted: {wanted}, limit: {limit})",
+            hint=f"A superuser can raise it with ALTER SYSTEM SET {parameter}.",
+        )
 
 
 def _check_size(size: str) -> None:
@@ -285,12 +296,6 @@ def _check_name(name: str) -> None:
             f'cluster name "{name}" is reserved',
             detail=f'The prefix "{name[:3]}" is reserved for system clusters.',
         )
-
-
-def _too_many_replicas() -> SqlError:
-    return SqlError(
-        errors.CONFIGURATION_LIMIT_EXCEEDED, f"a cluster can have at most {MAX_REPLICAS} replicas"
-    )
 
 
 def _cluster_exists(name: str) -> SqlError:

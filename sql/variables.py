@@ -421,6 +421,12 @@ _SYSTEM_TABLE: Final = (
         least=1 << 20,
         most=1 << 50,
     ),
+    _system_quantity("max_clusters", "25", "The largest number of clusters of users."),
+    _system_quantity(
+        "max_replicas_per_cluster",
+        "5",
+        "The largest number of replicas of a cluster: each is a process.",
+    ),
     _system_quantity(
         "max_subscribe_backlog",
         "32MB",

@@ -13,6 +13,7 @@ from catalog.operations import (
     DropRoles,
     RenameCluster,
     SetComment,
+    SetSystemParameter,
 )
 from catalog.state import Catalog
 from core.errors import SqlError
@@ -124,6 +125,24 @@ def test_names_and_sizes_are_checked(catalog: Catalog) -> None:
         DropClusters(("mz_catalog_server",)),
     ):
         assert refused(catalog, operation).sqlstate == "42501"
+
+
+def test_there_are_limits(catalog: Catalog) -> None:
+    limited = after(
+        catalog,
+        SetSystemParameter("max_clusters", "3"),
+        SetSystemParameter("max_replicas_per_cluster", "2"),
+        CreateCluster("d", "materialize"),
+    )
+    error = refused(limited, CreateCluster("e", "materialize"))
+    assert (error.sqlstate, error.message) == (
+        "53400",
+        "this would exceed max_clusters (wanted: 4, limit: 3)",
+    )
+    error = refused(limited, AlterCluster("d", replication_factor=3))
+    assert error.message == "this would exceed max_replicas_per_cluster (wanted: 3, limit: 2)"
+    unmanaged = after(limited, AlterCluster("c", is_managed=False))
+    assert refused(unmanaged, CreateReplica("c", "x", "25cc", "materialize")).sqlstate == "53400"
 
 
 def test_a_cluster_is_dropped_with_its_objects_only_by_cascade(catalog: Catalog) -> None:
