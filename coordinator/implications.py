@@ -171,6 +171,22 @@ def _maintained_users(catalog: Catalog, id: GlobalId) -> set[GlobalId]:
     return found
 
 
+def _begun(
+    catalog: Catalog, record: ItemRecord, resumed: Mapping[GlobalId, Timestamp]
+) -> Timestamp:
+    """When what writes nothing begins at boot: now, or where those of its cluster resume that may
+    read it."""
+    if record.index_on is None:
+        return catalog.ts
+    readers = _maintained_users(catalog, record.index_on)
+    times = [
+        resumed[id]
+        for id in readers
+        if id in resumed and catalog.items[id].record.cluster_id == record.cluster_id
+    ]
+    return min(times, default=catalog.ts)
+
+
 def _creation_order(id: GlobalId) -> int:
     """Ids are given out in order, and what an item reads is older than the item."""
     return int(id[1:])
@@ -221,9 +237,14 @@ class ImplicationsTask:
             entry.record for entry in catalog.items.values() if is_maintained(entry.record)
         ]
         await self._open_shards(catalog, (record.id for record in maintained))
+        resumed = {}
         for record in maintained:
             durable = self._durable_upper(catalog, record.id)
-            self._hold(record.id, Timestamp(durable - 1) if durable else catalog.ts)
+            if durable:
+                resumed[record.id] = Timestamp(durable - 1)
+        for record in maintained:
+            begun = resumed.get(record.id)
+            self._hold(record.id, _begun(catalog, record, resumed) if begun is None else begun)
         self._settle(catalog, catalog.items)
 
     async def run(self) -> None:

@@ -257,6 +257,20 @@ async def test_a_view_resumes_from_what_is_durable_of_it() -> None:
     assert controllers.dataflows[item_id(catalog, "i")].as_of == 1_000
 
 
+async def test_an_index_begins_where_those_resume_that_read_it() -> None:
+    catalog = after(new_catalog(), table("t"))
+    catalog = after(catalog, index_on(catalog, "i", "t"))
+    catalog = after(catalog, view_of(catalog, "v", "t"))
+    catalog = replace(after(catalog, index_on(catalog, "j", "v")), ts=Timestamp(1_000))
+    controllers = RecordingControllers()
+    controllers.uppers[MV_SHARD] = Timestamp(501)
+    environment = Environment(catalog, controllers)
+    await environment.task.start(catalog)
+    await environment.settle()
+    begun = {name: controllers.dataflows[item_id(catalog, name)].as_of for name in "ivj"}
+    assert begun == {"i": 500, "v": 500, "j": 1_000}
+
+
 async def test_what_is_dropped_is_maintained_and_held_no_longer() -> None:
     environment, controllers = await started(after(new_catalog(), table("t")))
     environment.publish(view_of(environment.catalog, "v", "t"))
