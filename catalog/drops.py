@@ -41,6 +41,7 @@ def drop_items(transaction: Transaction, operation: DropItems) -> OperationResul
         roots.append(record)
     if not roots:
         return OperationResult(was_skipped=True)
+    _refuse_parts(transaction, roots)
     dependents = _in_the_way(dependents_of(transaction, roots))
     if dependents and not operation.cascade:
         subject = (
@@ -141,7 +142,7 @@ def _drop_schema(
 ) -> list[str]:
     refuse_system(schema.name, schema.database_id is None)
     items = _items_of(transaction, schema)
-    named = [record for record in items if record.kind is not ItemKind.INDEX]
+    named = [record for record in items if not _belongs(record)]
     if named and not cascade:
         raise dependency_error(
             f"cannot drop schema {schema.name} because other objects depend on it",
@@ -191,8 +192,27 @@ def dependents_of(
 def _in_the_way(
     dependents: list[tuple[ItemRecord, ItemRecord]],
 ) -> list[tuple[ItemRecord, ItemRecord]]:
-    """Dependents that a DROP must name or cascade to; indexes just go with what they are on."""
-    return [pair for pair in dependents if pair[0].kind is not ItemKind.INDEX]
+    """Dependents that a DROP must name or cascade to; indexes just go with what they are on, and
+    subsources with their source."""
+    return [pair for pair in dependents if not _belongs(pair[0])]
+
+
+def _belongs(record: ItemRecord) -> bool:
+    return record.kind is ItemKind.INDEX or record.is_subsource
+
+
+def _refuse_parts(transaction: Transaction, roots: Iterable[ItemRecord]) -> None:
+    """A subsource goes with its source only."""
+    ids = {record.id for record in roots}
+    for record in roots:
+        if record.is_subsource and not record.depends_on <= ids:
+            (source_id,) = record.depends_on
+            source = transaction.describe(transaction.catalog.items[source_id].record)
+            raise SqlError(
+                errors.DEPENDENT_OBJECTS_STILL_EXIST,
+                f"cannot drop {transaction.describe(record)} because {source} requires it",
+                hint=f"You can drop {source} instead.",
+            )
 
 
 def drop_with_dependents(transaction: Transaction, roots: Sequence[ItemRecord]) -> None:

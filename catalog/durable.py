@@ -26,7 +26,8 @@ the last two are null for unmanaged clusters |
 text or null)), `depends_on` (array of item ids), `temporary_connection` (int or null), \
 `created_at` (microseconds since the Unix epoch; 0 for built-in items); only where they apply: \
 `cluster_id` (the cluster that maintains it), `index_on` (an item id), `index_key` (array of \
-column positions from 1, or SQL texts of expressions), `retain_history_us` (int) |
+column positions from 1, or SQL texts of expressions), `retain_history_us` (int), \
+`source_output` (what a source holds of what is generated, text) |
 | `storage_collection` | `id` (an item's) | `shard`, `as_of` (timestamp) |
 | `system_parameter` | `name` | `value` (text) |
 | `comment` | `object_type`, `object_id`, `column` (position from 1, or null) | `comment` |
@@ -189,6 +190,7 @@ def _item_fields(item: ItemRecord) -> JsonObject:
         "index_on": item.index_on,
         "index_key": list(item.index_key) or None,
         "retain_history_us": item.retain_history_us,
+        "source_output": item.source_output,
     }
     return {
         "oid": item.oid,
@@ -262,6 +264,7 @@ def _item(key: JsonObject, value: JsonObject) -> ItemRecord:
         index_on=value.get("index_on"),
         index_key=tuple(value.get("index_key", ())),
         retain_history_us=value.get("retain_history_us"),
+        source_output=value.get("source_output"),
     )
 
 

@@ -76,7 +76,8 @@ class ItemRecord:
 
     `cluster_id` is the cluster that maintains it, `index_on` what an index is on and `index_key`
     its key there: positions of columns from 1, or SQL texts of expressions. `retain_history_us`
-    None is the default of the system.
+    None is the default of the system. `source_output` is the output of a load generator that a
+    source holds: its own, or that of the source it depends on.
     """
 
     id: GlobalId
@@ -95,6 +96,17 @@ class ItemRecord:
     index_on: GlobalId | None = None
     index_key: tuple[int | str, ...] = ()
     retain_history_us: int | None = None
+    source_output: str | None = None
+
+    @property
+    def is_written_directly(self) -> bool:
+        """Whether replicas write its shard, and not commits."""
+        return self.kind is ItemKind.MATERIALIZED_VIEW or self.source_output is not None
+
+    @property
+    def is_subsource(self) -> bool:
+        """Whether it belongs to a source, with which it comes and goes."""
+        return self.source_output is not None and self.cluster_id is None
 
     @property
     def is_system(self) -> bool:

@@ -117,6 +117,34 @@ class CreateMaterializedView:
 
 
 @dataclass(frozen=True, slots=True)
+class CreateSubsource:
+    """What comes with a source, in its schema; `shard` is a new one."""
+
+    name: str
+    output: str
+    desc: RelationDesc
+    create_sql: str
+    shard: ShardId
+
+
+@dataclass(frozen=True, slots=True)
+class CreateSource:
+    """42P07; 42704 for an unknown cluster; `cluster` None is a webhook, whose shard is one of the
+    txns shard's. `shard` is a new one, None if the source holds nothing itself; `output` is what it
+    holds of what is generated."""
+
+    name: QualifiedName
+    desc: RelationDesc
+    create_sql: str
+    owner: str
+    cluster: str | None
+    output: str | None
+    shard: ShardId | None
+    subsources: tuple[CreateSubsource, ...] = ()
+    if_not_exists: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class CreateIndex:
     """42P07, unless `is_name_made`: then the first number that makes the name a new one is
     appended. `key` are positions of columns of `on` from 1, or SQL texts of expressions; `desc`
@@ -319,6 +347,7 @@ Operation = (
     | CreateTable
     | CreateView
     | CreateMaterializedView
+    | CreateSource
     | CreateIndex
     | SetRetainHistory
     | CreateCluster

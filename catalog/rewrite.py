@@ -13,6 +13,7 @@ from sql.keywords import COLUMN_NAMES, NOT_COLUMN
 from sql.lexer import Token, tokenize
 from sql.maintained_syntax import CreateIndex
 from sql.parse import parse_statements
+from sql.source_syntax import CreateSubsource
 from sql.syntax import ColumnName, Star, SyntaxNode, TableReference
 from sql.syntax_walk import nodes_of
 
@@ -69,6 +70,9 @@ def _edit(
         case CreateIndex(relation=name, relation_pos=pos) if name in renames:
             _, end = _name_at(tokens, starts[pos])
             return pos, end, quote_name(renames[name])
+        case CreateSubsource(source=name, source_pos=pos) if name in renames:
+            _, end = _name_at(tokens, starts[pos])
+            return pos, end, quote_name(renames[name])
         case ColumnName(parts=(*qualifier, _), pos=pos) | Star(qualifier=qualifier, pos=pos):
             qualified = tuple(qualifier)
             if len(qualified) > 1 and any(old[-len(qualified) :] == qualified for old in renames):
@@ -78,9 +82,9 @@ def _edit(
 
 
 def _own_name(tokens: list[Token]) -> int | None:
-    """Where the name of what is created starts: after TABLE, VIEW or INDEX [IF NOT EXISTS]."""
+    """Where the name of what is created starts: after the kind [IF NOT EXISTS]."""
     for index, token in enumerate(tokens):
-        if token.kind == "w" and token.value in ("table", "view", "index"):
+        if token.kind == "w" and token.value in ("table", "view", "index", "source", "subsource"):
             following = [t.value for t in tokens[index + 1 : index + 4]]
             return index + 4 if following == ["if", "not", "exists"] else index + 1
         if token.kind == "w" and token.value == "as":

@@ -8,12 +8,9 @@ from catalog.state import Catalog
 from compute.dataflow_messages import CollectionKind, CollectionSource
 from core.ids import GlobalId, ShardId
 from expr.relation import Lookup, Relation, children
-from sql.catalog_view import ItemKind
 from sql.plan import Query
 
 NO_SHARD = ShardId("")
-
-_WRITTEN_DIRECTLY = frozenset({ItemKind.MATERIALIZED_VIEW, ItemKind.SOURCE})
 
 
 def collection_source(
@@ -21,7 +18,7 @@ def collection_source(
 ) -> CollectionSource:
     """Where to read `id`: from `index`, if one is given, else from its shard. Raises KeyError when
     it is gone, or has neither."""
-    if catalog.items[id].record.kind in _WRITTEN_DIRECTLY:
+    if catalog.items[id].record.is_written_directly:
         kind = CollectionKind.SHARD
     elif index is not None and id not in catalog.collections:
         return CollectionSource(id, NO_SHARD, CollectionKind.INDEX, index)
@@ -73,10 +70,11 @@ def collection_sources(
     indexes: Iterable[tuple[GlobalId, GlobalId]] = (),
 ) -> tuple[CollectionSource, ...]:
     """Where to read each of `ids`, of which some are read from indexes: (collection, index). What
-    an introspection relation has is put into the query itself."""
+    has neither an index nor a shard is not read: a view of which nothing is asked, or an
+    introspection relation, whose rows are put into the query itself."""
     index_of = dict(indexes)
     return tuple(
         collection_source(catalog, id, index_of.get(id))
         for id in sorted(ids)
-        if not catalog.items[id].item.is_introspection
+        if id in index_of or id in catalog.collections
     )

@@ -58,6 +58,7 @@ from catalog.operations import (
     CreateReplica,
     CreateRole,
     CreateSchema,
+    CreateSource,
     CreateTable,
     CreateView,
     DropClusters,
@@ -83,11 +84,11 @@ from catalog.operations import (
     TransactionContext,
 )
 from catalog.renames import rename_column, rename_database, rename_item, rename_role, rename_schema
+from catalog.source_items import create_source
 from catalog.state import Catalog
 from catalog.transaction import Transaction
 from core.ids import GlobalId, ShardId
 from persist.batches import Batch
-from sql.catalog_view import ItemKind
 
 # What has comments, items aside.
 _COMMENTED: Final[dict[str, type[CatalogObject]]] = {
@@ -142,9 +143,11 @@ def apply_operations(
     changed = [
         value for pair in builder.changed() for value in pair if isinstance(value, StoredCollection)
     ]
-    tables = [c for c in changed if _is_table(catalog, c.id) or _is_table(builder.catalog, c.id)]
-    appeared = [c.shard for c in tables if after.get(c.id) == c and before.get(c.id) != c]
-    gone = [c.shard for c in tables if before.get(c.id) == c and after.get(c.id) != c]
+    committed = [
+        c for c in changed if _is_committed(catalog, c.id) or _is_committed(builder.catalog, c.id)
+    ]
+    appeared = [c.shard for c in committed if after.get(c.id) == c and before.get(c.id) != c]
+    gone = [c.shard for c in committed if before.get(c.id) == c and after.get(c.id) != c]
     return AppliedTransaction(
         catalog=builder.finish(),
         diffs=builder.diffs(),
@@ -166,9 +169,10 @@ def apply_operations(
     )
 
 
-def _is_table(catalog: Catalog, id: GlobalId) -> bool:
+def _is_committed(catalog: Catalog, id: GlobalId) -> bool:
+    """Whether the item's rows are written by commits."""
     entry = catalog.items.get(id)
-    return entry is not None and entry.record.kind is ItemKind.TABLE
+    return entry is not None and not entry.record.is_written_directly
 
 
 def _apply(transaction: Transaction, operation: Operation) -> OperationResult:
@@ -185,6 +189,8 @@ def _apply(transaction: Transaction, operation: Operation) -> OperationResult:
             return create_role(transaction, operation)
         case CreateMaterializedView():
             return create_materialized_view(transaction, operation)
+        case CreateSource():
+            return create_source(transaction, operation)
         case CreateIndex():
             return create_index(transaction, operation)
         case SetRetainHistory():

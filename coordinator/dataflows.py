@@ -6,23 +6,37 @@ again at the next start, perhaps better.
 
 import asyncio
 from dataclasses import dataclass
-from typing import Final
 
-from catalog.objects import ItemRecord
+from catalog.objects import ItemRecord, StoredCollection
 from catalog.sources import collection_sources
 from catalog.state import Catalog
-from compute.dataflow_messages import DataflowDescription, IndexExport, SinkExport
-from core.ids import Timestamp
+from compute.dataflow_messages import (
+    DataflowDescription,
+    IndexExport,
+    SinkExport,
+    SourceExport,
+)
+from core.ids import GlobalId, ShardId, Timestamp
+from expr.relation import Constant
+from expr.scalar import EvaluationContext
 from sql.catalog_view import ItemKind
 from sql.maintained import plan_maintained
 from sql.session_view import PlanningSession
-
-MAINTAINED: Final = frozenset({ItemKind.MATERIALIZED_VIEW, ItemKind.INDEX})
+from sql.source_planner import stored_load_generator
 
 
 def is_maintained(record: ItemRecord) -> bool:
     """Whether a cluster keeps a dataflow for the item."""
-    return record.kind in MAINTAINED
+    return record.cluster_id is not None
+
+
+def written_collections(catalog: Catalog, id: GlobalId) -> tuple[StoredCollection, ...]:
+    """What the dataflow of a maintained item writes: its own rows, and those of its subsources."""
+    ids = [id]
+    if id in catalog.items and catalog.items[id].record.kind is ItemKind.SOURCE:
+        users = catalog.dependents.get(id, ())
+        ids += sorted(user for user in users if catalog.items[user].record.is_subsource)
+    return tuple(catalog.collections[each] for each in ids if each in catalog.collections)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +63,8 @@ async def describe(record: ItemRecord, catalog: Catalog, as_of: Timestamp) -> Da
 def _describe(record: ItemRecord, catalog: Catalog, as_of: Timestamp) -> DataflowDescription:
     item = catalog.items[record.id].item
     assert item.cluster is not None
+    if record.kind is ItemKind.SOURCE:
+        return _describe_source(record, catalog, as_of)
     session = PlanningSession(user=item.owner, cluster=item.cluster)
     plan = plan_maintained(item, catalog.for_connection(None), session)
     export: IndexExport | SinkExport
@@ -66,3 +82,14 @@ def _describe(record: ItemRecord, catalog: Catalog, as_of: Timestamp) -> Dataflo
         retain_history_us=record.retain_history_us or 0,
         context=session.context,
     )
+
+
+def _describe_source(record: ItemRecord, catalog: Catalog, as_of: Timestamp) -> DataflowDescription:
+    shards: list[tuple[str, ShardId]] = []
+    for collection in written_collections(catalog, record.id):
+        output = catalog.items[collection.id].record.source_output
+        assert output is not None
+        shards.append((output, collection.shard))
+    generator = stored_load_generator(record.create_sql, EvaluationContext())
+    export = SourceExport(generator, tuple(shards))
+    return DataflowDescription(record.id, Constant((), ()), (), as_of, export)

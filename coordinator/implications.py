@@ -28,7 +28,7 @@ from controllers.read_holds import ReadHold
 from controllers.replica import ClusterSpec, ReplicaSpec
 from controllers.storage_collections import StorageCollections
 from coordinator.committer import CatalogChange
-from coordinator.dataflows import definition, describe, is_maintained
+from coordinator.dataflows import definition, describe, is_maintained, written_collections
 from coordinator.metrics import IMPLICATIONS_SECONDS
 from core.errors import INTERNAL_ERROR, DeterminateError, IndeterminateError, SqlError
 from core.ids import MIN_TIMESTAMP, GlobalId, ShardId, Timestamp
@@ -44,11 +44,11 @@ _log: Final = structlog.get_logger("headwater.implications")
 
 @dataclass(frozen=True, slots=True)
 class DroppedDataflow:
-    """A dataflow that is no longer wanted, and the shard that it wrote."""
+    """A dataflow that is no longer wanted, and the shards that it wrote if they go too."""
 
     cluster_id: str
     id: GlobalId
-    shard: ShardId | None
+    shards: tuple[ShardId, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,9 +144,9 @@ def _dataflows(
         if before is not None and is_maintained(before):
             moved = after is None or after.cluster_id != before.cluster_id
             if moved and before.cluster_id is not None:
-                collection = old.collections.get(id) if after is None else None
-                shard = None if collection is None else collection.shard
-                dropped.append(DroppedDataflow(before.cluster_id, id, shard))
+                written = written_collections(old, id) if after is None else ()
+                shards = tuple(collection.shard for collection in written)
+                dropped.append(DroppedDataflow(before.cluster_id, id, shards))
         if after is None:
             continue
         if is_maintained(after):
@@ -277,9 +277,9 @@ class ImplicationsTask:
             self._clusters.update_configuration(*todo.limits)
         for dropped in todo.to_drop:
             self._clusters.drop_dataflow(dropped.cluster_id, dropped.id, new.ts)
-            if dropped.shard is not None:
-                self._shards.forget(dropped.shard)
-                self._clusters.forget_shards((dropped.shard,))
+            for shard in dropped.shards:
+                self._shards.forget(shard)
+            self._clusters.forget_shards(dropped.shards)
         gone = {id: _full_name(old, id) for id in items if id in old.items and id not in new.items}
         if gone:
             self._clusters.end_subscriptions(gone)
@@ -333,8 +333,11 @@ class ImplicationsTask:
 
     async def _open_shards(self, catalog: Catalog, ids: Iterable[GlobalId]) -> None:
         """Create the shards that do not exist yet, and learn the uppers of those that do."""
-        collections = (catalog.collections.get(id) for id in ids)
-        sinces = {found.shard: found.as_of for found in collections if found is not None}
+        sinces = {
+            written.shard: written.as_of
+            for id in ids
+            for written in written_collections(catalog, id)
+        }
         backoff = Backoff(STORAGE_DEADLINE_S)
         while sinces:
             try:
@@ -348,8 +351,9 @@ class ImplicationsTask:
                 return
 
     def _durable_upper(self, catalog: Catalog, id: GlobalId) -> Timestamp:
-        collection = catalog.collections.get(id)
-        return MIN_TIMESTAMP if collection is None else self._shards.upper(collection.shard)
+        """That of the shards that the dataflow writes, which move together."""
+        written = written_collections(catalog, id)
+        return self._shards.upper(written[0].shard) if written else MIN_TIMESTAMP
 
     def _hold(self, id: GlobalId, ts: Timestamp) -> None:
         ts = max(ts, self._collections.holds.since_floor)

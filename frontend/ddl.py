@@ -63,6 +63,7 @@ from sql.plan import (
     CreateReplicaPlan,
     CreateRolePlan,
     CreateSchemaPlan,
+    CreateSourcePlan,
     CreateTablePlan,
     CreateViewPlan,
     DropPlan,
@@ -79,6 +80,7 @@ MAX_ATTEMPTS: Final = 100
 
 DdlPlan = (
     CreateMaterializedViewPlan
+    | CreateSourcePlan
     | CreateIndexPlan
     | RetainHistoryPlan
     | CreateClusterPlan
@@ -221,6 +223,7 @@ def _operations(session: Session, plan: DdlPlan) -> tuple[Operation, ...]:
             )
         case (
             CreateMaterializedViewPlan()
+            | CreateSourcePlan()
             | CreateIndexPlan()
             | RetainHistoryPlan()
             | CreateClusterPlan()

@@ -13,6 +13,7 @@ from sql.plan import (
     CreateMaterializedViewPlan,
     CreateReplicaPlan,
     CreateSchemaPlan,
+    CreateSourcePlan,
     CreateTablePlan,
     CreateViewPlan,
     DropPlan,
@@ -25,6 +26,7 @@ _EXISTS: Final = {
     CreateTablePlan: (errors.DUPLICATE_TABLE, "relation"),
     CreateViewPlan: (errors.DUPLICATE_TABLE, "relation"),
     CreateMaterializedViewPlan: (errors.DUPLICATE_TABLE, "relation"),
+    CreateSourcePlan: (errors.DUPLICATE_TABLE, "relation"),
     CreateIndexPlan: (errors.DUPLICATE_TABLE, "relation"),
     CreateClusterPlan: (errors.DUPLICATE_OBJECT, "cluster"),
     CreateReplicaPlan: (errors.DUPLICATE_OBJECT, "cluster replica"),
@@ -70,6 +72,8 @@ def _name(plan: object) -> str:
         case CreateTablePlan(name=name) | CreateViewPlan(name=name):
             return name.item
         case CreateMaterializedViewPlan(name=name) | CreateIndexPlan(name=name):
+            return name.item
+        case CreateSourcePlan(name=name):
             return name.item
         case CreateDatabasePlan(name=text) | CreateSchemaPlan(name=text):
             return text

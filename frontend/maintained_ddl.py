@@ -8,6 +8,8 @@ from catalog.operations import (
     CreateIndex,
     CreateMaterializedView,
     CreateReplica,
+    CreateSource,
+    CreateSubsource,
     DropReplicas,
     Operation,
     SetRetainHistory,
@@ -19,12 +21,14 @@ from sql.plan import (
     CreateIndexPlan,
     CreateMaterializedViewPlan,
     CreateReplicaPlan,
+    CreateSourcePlan,
     DropReplicaPlan,
     RetainHistoryPlan,
 )
 
 MaintainedDdlPlan = (
     CreateMaterializedViewPlan
+    | CreateSourcePlan
     | CreateIndexPlan
     | RetainHistoryPlan
     | CreateClusterPlan
@@ -54,6 +58,8 @@ def maintained_operations(
                     retain_history_us=plan.retain_history_us,
                 ),
             )
+        case CreateSourcePlan():
+            return (_create_source(plan, owner, shards),)
         case CreateIndexPlan():
             return (
                 CreateIndex(
@@ -96,3 +102,21 @@ def maintained_operations(
             return (DropReplicas(plan.replicas),) if plan.replicas else ()
         case _:
             assert_never(plan)
+
+
+def _create_source(plan: CreateSourcePlan, owner: str, shards: ShardPool) -> CreateSource:
+    holds_rows = plan.output is not None or plan.cluster is None
+    return CreateSource(
+        name=plan.name,
+        desc=plan.desc,
+        create_sql=plan.create_sql,
+        owner=owner,
+        cluster=plan.cluster,
+        output=plan.output,
+        shard=shards.take() if holds_rows else None,
+        subsources=tuple(
+            CreateSubsource(each.item, each.output, each.desc, each.create_sql, shards.take())
+            for each in plan.subsources
+        ),
+        if_not_exists=plan.if_not_exists,
+    )

@@ -48,7 +48,7 @@ def _alter_rename(
         return _rename_column(statement, statement.column, context)
     new_name = statement.new_name
     match statement.kind:
-        case "table" | "view" | "materialized view" | "index":
+        case "table" | "view" | "materialized view" | "index" | "source":
             kind, item_kind = ITEM_KINDS[statement.kind]
             item = altered_item(statement.name, kind, item_kind, statement.if_exists, context)
             if item is None:

@@ -3,7 +3,7 @@
 from typing import Final
 
 from sql import syntax as ast
-from sql.maintained_parser import MaintainedParser
+from sql.source_parser import SourceParser
 
 _DROP_KINDS: Final = (
     "table view schema database role user group cluster index source sink type sequence function "
@@ -15,7 +15,7 @@ _ROLE_FLAGS: Final = frozenset(
 )
 
 
-class DefinitionParser(MaintainedParser):
+class DefinitionParser(SourceParser):
     """Data definition."""
 
     # CREATE
@@ -43,6 +43,12 @@ class DefinitionParser(MaintainedParser):
                 self.advance()
                 self.expect_word("view")
                 return self.create_materialized_view(or_replace)
+            case "source":
+                self.advance()
+                return self.create_source()
+            case "subsource":
+                self.advance()
+                return self.create_subsource()
             case "cluster":
                 self.advance()
                 return self.create_cluster()

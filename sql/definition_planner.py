@@ -58,6 +58,8 @@ from sql.positions import position
 from sql.query_planner import QueryPlanner
 from sql.query_statement import finish
 from sql.scope import Scope
+from sql.source_planner import plan_create_source, plan_create_webhook, refuse_subsource
+from sql.source_syntax import CreateSource, CreateSubsource, CreateWebhook
 from sql.statement_context import StatementContext
 from sql.type_names import resolve_storable_type
 
@@ -259,7 +261,7 @@ def _drop(
             return plain(_drop_named(statement, context))
         case "schema":
             return plain(_drop_schemas(statement, context))
-        case "table" | "view" | "materialized view" | "index":
+        case "table" | "view" | "materialized view" | "index" | "source":
             return plain(_drop_items(statement, context))
         case "cluster replica":
             return plan_drop_replicas(statement, context)
@@ -330,6 +332,9 @@ DEFINITION_PLANNERS: Final[dict[type[ast.Statement], _Planner]] = {
     ast.CreateView: _create_view,
     CreateMaterializedView: plan_create_materialized_view,
     RefreshMaterializedView: plan_refresh,
+    CreateSource: plan_create_source,
+    CreateSubsource: refuse_subsource,
+    CreateWebhook: plan_create_webhook,
     CreateIndex: plan_create_index,
     CreateCluster: plan_create_cluster,
     CreateReplica: plan_create_replica,

@@ -29,7 +29,7 @@ from sql.functions import call_arguments, find, kinds_named, local_name, undefin
 from sql.hir import ApplyKind, Hir, JoinKind, types_of
 from sql.identifiers import quote_name
 from sql.macros import macro_query
-from sql.object_names import cannot_open
+from sql.object_names import cannot_open, is_without_rows
 from sql.operators import operator_call
 from sql.pending import Pending, Substitution, attach_subqueries
 from sql.planner_base import PlannerBase
@@ -139,7 +139,7 @@ class FromPlanner(PlannerBase):
                 planned = common.reference(self.context)
                 return self._aliased(planned, item.name[0], item.alias, item.pos)
         found = self.resolve_item(item.name, item.pos)
-        if found.kind is ItemKind.INDEX:
+        if found.kind is ItemKind.INDEX or is_without_rows(found):
             raise cannot_open(found, item.pos)
         self.context.names_items.add(found.id)
         if not self.context.view_depth:

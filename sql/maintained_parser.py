@@ -28,6 +28,9 @@ _LONG_OPTIONS: Final = tuple(
         "introspection interval",
         "introspection debugging",
         "workload class",
+        "tick interval",
+        "scale factor",
+        "max cardinality",
     )
 )
 
@@ -53,7 +56,7 @@ class MaintainedParser(SessionParser):
         exists = self.if_not_exists()
         name, start = self.positioned_name()
         columns = self.name_list() if self.at("(") else ()
-        cluster = self._in_cluster()
+        cluster = self.in_cluster()
         options = self._with_options()
         self.expect_word("as")
         at = self.token.start
@@ -88,7 +91,7 @@ class MaintainedParser(SessionParser):
         name = None if self.at_word("on", "in") else self.qualified_name()
         if exists and name is None and not is_default:
             self.fail()
-        cluster = self._in_cluster()
+        cluster = self.in_cluster()
         self.expect_word("on")
         self.accept_word("only")
         relation, relation_pos = self.positioned_name()
@@ -140,7 +143,8 @@ class MaintainedParser(SessionParser):
             self.expect_word("first", "last")
         return IndexKey(expression, sql, start, is_enclosed)
 
-    def _in_cluster(self) -> str | None:
+    def in_cluster(self) -> str | None:
+        """IN CLUSTER name, if it is next."""
         return self.name() if self.accept_words("in", "cluster") else None
 
     # Clusters
@@ -178,13 +182,13 @@ class MaintainedParser(SessionParser):
         while not self.at(")"):
             if replicas:
                 self.expect(",")
-            replicas.append(ReplicaDefinition(self.name(), self._options()))
+            replicas.append(ReplicaDefinition(self.name(), self.enclosed_options()))
         self.expect(")")
         return tuple(replicas)
 
     def _bare_or_enclosed_options(self) -> tuple[Option, ...]:
         if self.at("("):
-            return self._options()
+            return self.enclosed_options()
         options: list[Option] = []
         while not (self.token.kind == "e" or self.at(";")):
             if options:
@@ -199,7 +203,7 @@ class MaintainedParser(SessionParser):
         if not (self.at_word("set", "reset") and self.peek().value == "("):
             return None
         is_reset = self.advance().value == "reset"
-        return AlterOptions(kind, name, if_exists, self._options(), is_reset, start)
+        return AlterOptions(kind, name, if_exists, self.enclosed_options(), is_reset, start)
 
     def refresh_statement(self) -> ast.Statement:
         """REFRESH MATERIALIZED VIEW [CONCURRENTLY] name [WITH [NO] DATA]."""
@@ -218,9 +222,9 @@ class MaintainedParser(SessionParser):
         if not (self.at_word("with") and self.peek().value == "("):
             return ()
         self.advance()
-        return self._options()
+        return self.enclosed_options()
 
-    def _options(self) -> tuple[Option, ...]:
+    def enclosed_options(self) -> tuple[Option, ...]:
         """`(name [=] value, …)`."""
         self.expect("(")
         options: list[Option] = []

@@ -75,7 +75,13 @@ def parsed_definition(create_sql: str) -> CreateIndex | CreateMaterializedView:
 
 
 def with_cluster(create_sql: str, cluster: str) -> str:
-    """The definition with another name of its cluster."""
+    """The definition of anything maintained with another name of its cluster."""
+    tokens = tokenize(create_sql)
+    words = [token.value if token.kind == "w" else "" for token in tokens]
+    if "source" in words[:2]:
+        place = next(at for at in range(len(tokens)) if words[at : at + 2] == ["in", "cluster"])
+        name = tokens[place + 2]
+        return create_sql[: name.start] + quote_identifier(cluster) + create_sql[name.end :]
     return replace(definition_of(create_sql), cluster=cluster).sql()
 
 

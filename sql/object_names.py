@@ -20,6 +20,7 @@ ITEM_KINDS: Final = {
     "view": (ObjectKind.VIEW, ItemKind.VIEW),
     "materialized view": (ObjectKind.MATERIALIZED_VIEW, ItemKind.MATERIALIZED_VIEW),
     "index": (ObjectKind.INDEX, ItemKind.INDEX),
+    "source": (ObjectKind.SOURCE, ItemKind.SOURCE),
 }
 
 DROP_HINTS: Final = {
@@ -27,6 +28,7 @@ DROP_HINTS: Final = {
     ItemKind.TABLE: "Use DROP TABLE to remove a table.",
     ItemKind.MATERIALIZED_VIEW: "Use DROP MATERIALIZED VIEW to remove a materialized view.",
     ItemKind.INDEX: "Use DROP INDEX to remove an index.",
+    ItemKind.SOURCE: "Use DROP SOURCE to remove a source.",
 }
 
 
@@ -101,12 +103,19 @@ def wrong_kind(item: CatalogItem, kind: ObjectKind, hint: str | None = None) -> 
     return SqlError(WRONG_OBJECT_TYPE, message, hint=hint)
 
 
-def cannot_open(index: CatalogItem, pos: int | None) -> SqlError:
-    """The error for an index where a relation with rows of its own is named."""
+def is_without_rows(item: CatalogItem) -> bool:
+    """Whether it is a source whose rows are those of its subsources."""
+    return item.kind is ItemKind.SOURCE and not item.desc.columns
+
+
+def cannot_open(item: CatalogItem, pos: int | None) -> SqlError:
+    """The error for an index, or a source of many tables, where a relation with rows of its own is
+    named."""
+    things = "indexes" if item.kind is ItemKind.INDEX else "sources of several tables"
     return SqlError(
         WRONG_OBJECT_TYPE,
-        f'cannot open relation "{index.name.item}"',
-        detail="This operation is not supported for indexes.",
+        f'cannot open relation "{item.name.item}"',
+        detail=f"This operation is not supported for {things}.",
         position=None if pos is None else pos + 1,
     )
 

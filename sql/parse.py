@@ -28,6 +28,7 @@ from sql.maintained_syntax import (
     CreateReplica,
     RefreshMaterializedView,
 )
+from sql.source_syntax import CreateSource, CreateSubsource, CreateWebhook
 from sql.statement_parser import StatementParser
 from sql.syntax import Statement
 
@@ -110,6 +111,9 @@ _CLASSES: Final[dict[type[ast.Statement], tuple[StatementKind, str]]] = {
     ast.CreateView: (StatementKind.DDL, "CREATE VIEW"),
     CreateMaterializedView: (StatementKind.DDL, "CREATE MATERIALIZED VIEW"),
     RefreshMaterializedView: (StatementKind.TOLERATED, "REFRESH MATERIALIZED VIEW"),
+    CreateSource: (StatementKind.DDL, "CREATE SOURCE"),
+    CreateSubsource: (StatementKind.DDL, "CREATE SUBSOURCE"),
+    CreateWebhook: (StatementKind.DDL, "CREATE SOURCE"),
     CreateIndex: (StatementKind.DDL, "CREATE INDEX"),
     CreateCluster: (StatementKind.DDL, "CREATE CLUSTER"),
     CreateReplica: (StatementKind.DDL, "CREATE CLUSTER REPLICA"),

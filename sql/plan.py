@@ -395,6 +395,30 @@ class CreateMaterializedViewPlan:
 
 
 @dataclass(frozen=True, slots=True)
+class Subsource:
+    """What CREATE SOURCE creates along: `item` in the source's schema, the rows of `output`."""
+
+    item: str
+    output: str
+    desc: RelationDesc
+    create_sql: str
+
+
+@dataclass(frozen=True, slots=True)
+class CreateSourcePlan:
+    """CREATE SOURCE. `cluster` None: a webhook, which nothing maintains. `output` is what the
+    source itself holds of what is generated, if it does."""
+
+    name: QualifiedName
+    desc: RelationDesc
+    create_sql: str
+    cluster: str | None
+    output: str | None
+    subsources: tuple[Subsource, ...]
+    if_not_exists: bool
+
+
+@dataclass(frozen=True, slots=True)
 class CreateIndexPlan:
     """CREATE INDEX; `name` has the schema of the relation `on`. An index that was given no name has
     a made one, to which the catalog appends a number if it is taken (`is_name_made`). `key` are
@@ -574,6 +598,7 @@ Plan = (
     | CreateTablePlan
     | CreateViewPlan
     | CreateMaterializedViewPlan
+    | CreateSourcePlan
     | CreateIndexPlan
     | RetainHistoryPlan
     | CreateClusterPlan
