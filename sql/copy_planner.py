@@ -16,6 +16,7 @@ from sql import syntax as ast
 from sql.catalog_view import ItemKind
 from sql.hir import Project
 from sql.modification_planner import default_of, named_columns, not_null_columns, target_table
+from sql.object_names import cannot_open
 from sql.parse import ParsedStatement
 from sql.plan import (
     CopyFormat,
@@ -87,10 +88,12 @@ def _copy_to(statement: ast.Copy, context: StatementContext) -> PlannedStatement
     else:
         assert statement.table is not None
         item = queries.resolve_item(statement.table, statement.pos)
-        if item.kind is not ItemKind.TABLE:
+        if item.kind is ItemKind.INDEX:
+            raise cannot_open(item, None)
+        if item.kind is ItemKind.VIEW:
             raise SqlError(
                 "42809",
-                f'cannot copy from {item.kind.value.replace("-", " ")} "{item.name.item}"',
+                f'cannot copy from view "{item.name.item}"',
                 hint="Try the COPY (SELECT ...) TO variant.",
             )
         names = item.desc.names

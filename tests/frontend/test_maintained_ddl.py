@@ -275,3 +275,14 @@ def test_clusters_that_cannot_serve_say_so(connection: Connection) -> None:
 def test_what_is_of_the_moment_cannot_be_maintained(connection: Connection) -> None:
     statement = "CREATE MATERIALIZED VIEW bad AS SELECT * FROM mz_internal.mz_frontiers"
     assert refusal(connection, statement) == ("0A000", 'cannot materialize "mz_frontiers"')
+
+
+def test_a_materialized_view_can_be_copied_out(connection: Connection) -> None:
+    connection.execute("CREATE MATERIALIZED VIEW copied AS SELECT b, a FROM t WHERE a < 3")
+    with connection.cursor().copy("COPY copied (a, b) TO STDOUT") as copy:
+        assert sorted(bytes(part) for part in copy) == [b"1\tx\n", b"2\ty\n"]
+    connection.execute("CREATE INDEX copied_idx ON copied (a)")
+    assert refusal(connection, "COPY copied_idx TO STDOUT")[0] == "42809"
+    assert refusal(connection, "COPY per_b TO STDOUT")[0] == "42809"
+    assert refusal(connection, "COPY copied FROM STDIN")[0] == "42809"
+    connection.execute("DROP MATERIALIZED VIEW copied")
