@@ -14,6 +14,7 @@ from expr.relation import (
     Constant,
     Filter,
     Fixpoint,
+    FlatMap,
     FrameMode,
     Get,
     Join,
@@ -38,6 +39,7 @@ from expr.relation import (
     column_types,
 )
 from expr.scalar import And, Call, ColumnRef, Scalar, literal
+from tests.compute.aggregates import any_aggregate
 
 TABLES: dict[GlobalId, tuple[SqlType, ...]] = {
     GlobalId("u1"): (INT4, TEXT, NUMERIC),
@@ -203,6 +205,24 @@ def _aggregates(draw: st.DrawFn, relation: Relation) -> Aggregate:
     if is_distinct:
         orders = ()
     return Aggregate(function, args, result, is_distinct, condition, orders)
+
+
+@st.composite
+def _reduce_any(draw: st.DrawFn, relation: Relation, depth: int) -> Relation:
+    columns = columns_of(relation)
+    keys = tuple(draw(st.lists(st.sampled_from(columns), max_size=1)))
+    conditions = [draw(predicates(column_types(relation)))]
+    aggregates = draw(st.lists(any_aggregate(columns, conditions), min_size=1, max_size=2))
+    return Reduce(relation, keys, tuple(aggregates))
+
+
+@st.composite
+def _flat_map(draw: st.DrawFn, relation: Relation, depth: int) -> Relation:
+    """Every number from one value to another."""
+    numbers: list[Scalar] = [column for column in columns_of(relation) if column.type == INT4]
+    ends = st.sampled_from([*numbers, literal(1, INT4), literal(3, INT4)])
+    args = (draw(ends), draw(ends))
+    return FlatMap(relation, "generate_series(int4,int4)", args, (INT4,), draw(st.booleans()))
 
 
 @st.composite
@@ -393,7 +413,7 @@ def _temporal(draw: st.DrawFn, relation: Relation, depth: int) -> Relation:
 
 # What may be built on top of a relation: (relation, depth) to a strategy.
 STEPS = (
-    *(_project, _map, _filter, _reduce, _top_k, _window),
+    *(_project, _map, _filter, _flat_map, _reduce, _reduce_any, _top_k, _window),
     *(_outer_join, _not_in, _join, _union, _except, _fixpoint),
 )
 MAINTAINED_STEPS = (_temporal,)

@@ -8,7 +8,7 @@ import expr.library  # noqa: F401
 from compute.dataflow.build import build
 from compute.dataflow.updates import Updates, consolidate
 from core.ids import GlobalId, Timestamp
-from core.rows import Row, codec_for
+from core.rows import codec_for
 from core.sql_types import INT4, INT8, MZ_TIMESTAMP
 from expr.relation import (
     Aggregate,
@@ -24,40 +24,16 @@ from expr.relation import (
 )
 from expr.scalar import Call, ColumnRef, literal
 from expr.temporal import MZ_NOW, mentions_now
+from tests.compute.changes import Batch, batches
 from tests.compute.naive import CONTEXT, Multiset, encoded_multiset, naive
-from tests.compute.relations import MAINTAINED_STEPS, STEPS, TABLES, relations, relations_with, rows
+from tests.compute.relations import MAINTAINED_STEPS, STEPS, TABLES, relations, relations_with
 
 ENCODE = {id: codec_for(types).encode for id, types in TABLES.items()}
-Contents = dict[GlobalId, list[Row]]
-
-
-@st.composite
-def batches(draw: st.DrawFn) -> list[dict[GlobalId, Updates]]:
-    """Changes of the tables, none of which removes what is not there."""
-    contents: Contents = {id: [] for id in TABLES}
-    found = []
-    for _ in range(draw(st.integers(1, 4))):
-        batch: dict[GlobalId, Updates] = {}
-        for id, types in TABLES.items():
-            updates: Updates = []
-            present = contents[id]
-            for _ in range(draw(st.integers(0, 3)) if present else 0):
-                if present:
-                    index = draw(st.integers(0, len(present) - 1))
-                    updates.append((present.pop(index), -1))
-            for row in draw(st.lists(rows(types), max_size=4)):
-                present.append(row)
-                updates.append((row, 1))
-            if updates:
-                batch[id] = draw(st.permutations(updates))
-        found.append(batch)
-    return found
-
 
 FIRST_BATCH, BATCH_EVERY, AFTER_LAST = 2, 3, 6  # times; expiring rows go between and after them
 
 
-def check_batches(relation: Relation, changes: list[dict[GlobalId, Updates]]) -> None:
+def check_batches(relation: Relation, changes: list[Batch]) -> None:
     """Maintain `relation` through the changes and through the times between them."""
     dataflow = build(relation, CONTEXT)
     assert dataflow.output.types == column_types(relation)
@@ -91,19 +67,38 @@ def at_time(relation: Relation, ts: Timestamp) -> Relation:
     return substitute(relation, (), lambda call: now if call.function == MZ_NOW else None)
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=250, deadline=None)
 @given(relation=relations(depth=2, is_maintained=True), changes=batches())
 def test_maintained_relations_equal_their_recomputation(
-    relation: Relation, changes: list[dict[GlobalId, Updates]]
+    relation: Relation, changes: list[Batch]
 ) -> None:
     check_batches(relation, changes)
 
 
 @pytest.mark.parametrize("kind", [step.__name__ for step in STEPS + MAINTAINED_STEPS])
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=75, deadline=None)
 @given(data=st.data(), changes=batches())
 def test_each_operator_equals_its_recomputation(
-    kind: str, data: st.DataObject, changes: list[dict[GlobalId, Updates]]
+    kind: str, data: st.DataObject, changes: list[Batch]
+) -> None:
+    check_batches(data.draw(relations_with(kind)), changes)
+
+
+@pytest.mark.long
+@settings(max_examples=10_000, deadline=None)
+@given(relation=relations(depth=4, is_maintained=True), changes=batches(max_size=8))
+def test_many_deeper_relations_equal_their_recomputation(
+    relation: Relation, changes: list[Batch]
+) -> None:
+    check_batches(relation, changes)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("kind", [step.__name__ for step in STEPS + MAINTAINED_STEPS])
+@settings(max_examples=1_000, deadline=None)
+@given(data=st.data(), changes=batches(max_size=8))
+def test_each_operator_equals_its_recomputation_many_times(
+    kind: str, data: st.DataObject, changes: list[Batch]
 ) -> None:
     check_batches(data.draw(relations_with(kind)), changes)
 
