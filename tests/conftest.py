@@ -59,6 +59,13 @@ def fresh_database_url(postgres_url: str) -> Iterator[str]:
         yield url
 
 
+@pytest.fixture(scope="module")
+def module_database_url(postgres_url: str) -> Iterator[str]:
+    """The URL of an empty database of a real PostgreSQL, shared by the tests of a module."""
+    with _fresh_database(postgres_url) as url:
+        yield url
+
+
 @pytest.fixture(scope="session")
 def debian_postgres_url() -> Iterator[str]:
     """Like `postgres_url`, of Debian's PostgreSQL, which is some versions older than ours."""

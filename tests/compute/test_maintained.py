@@ -4,9 +4,9 @@ import os
 import signal
 from collections import Counter
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
+import pytest_asyncio
 
 import expr.library  # noqa: F401
 from core.errors import SqlError
@@ -20,13 +20,19 @@ from tests.compute.indexes import Indexes
 COUNT = Aggregate("count()", (), INT8)
 
 
-@pytest.fixture
-async def environment(fresh_database_url: str, tmp_path: Path) -> AsyncIterator[ComputeEnvironment]:
-    async with compute_environment(fresh_database_url, tmp_path) as made:
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def environment(
+    module_database_url: str, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[ComputeEnvironment]:
+    path = tmp_path_factory.mktemp("compute")
+    async with compute_environment(module_database_url, path) as made:
         yield made
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def indexes(environment: ComputeEnvironment) -> Indexes:
     return Indexes(environment)
 
