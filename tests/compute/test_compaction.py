@@ -1,0 +1,59 @@
+"""Indexes forget their past while others look them up at times of their own."""
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import expr.library  # noqa: F401
+from core.ids import Timestamp
+from core.sql_types import INT4
+from expr.relation import Join
+from expr.scalar import ColumnRef
+from persist.txn_reader import TxnsReader
+from tests.compute.replica import Replica, table, write
+from tests.persist.txns_environment import OTHER, TABLE, TXNS, MemoryEnvironment
+
+BOTH = Join((table("u1"), table("u2")), ((ColumnRef(0, INT4), ColumnRef(1, INT4)),))
+
+# Whether rows come or go, where, and whether anybody waits for what follows from it.
+Change = tuple[bool, int, bool, bool]
+CHANGES = st.lists(
+    st.tuples(st.booleans(), st.integers(0, 3), st.booleans(), st.booleans()), min_size=1
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(changes=CHANGES)
+async def test_what_is_forgotten_is_needed_by_nobody(changes: list[Change]) -> None:
+    process = await MemoryEnvironment().take_over()
+    writer = process.writer
+    replica = Replica(process, await TxnsReader.open(process.location, TXNS))
+    registry = replica.registry
+    start = await writer.commit([], register=[TABLE, OTHER])
+    first = replica.create_index("u1", table("u1"), start, u1=TABLE)
+    both = replica.create_index("u3", BOTH, start, u1=TABLE, u2=OTHER)
+    assert await replica.rows(both, start) == []
+    contents: dict[str, list[int]] = {TABLE: [], OTHER: []}
+    for comes, number, is_first, is_read in changes:
+        shard = TABLE if is_first else OTHER
+        numbers = contents[shard]
+        if comes or number not in numbers:
+            numbers.append(number)
+            ts = await writer.commit([write(shard, number)])
+        else:
+            numbers.remove(number)
+            ts = await writer.commit([write(shard, number, diff=-1)])
+        await replica.reader.catch_up()
+        registry.allow_compaction(ts)  # before the dataflows have taken the commit
+        if is_read:
+            expected = sorted((n, n) for n in contents[TABLE] for m in contents[OTHER] if n == m)
+            assert await replica.rows(both, ts) == expected
+            registry.allow_compaction(ts)
+            assert len(await replica.rows(first, ts)) == len(contents[TABLE])
+            assert registry.index(first).since <= ts
+    last = Timestamp(writer.upper - 1)
+    await replica.rows(both, last)
+    registry.drop(first)
+    ts = await writer.commit([write(TABLE, 0), write(OTHER, 0)])
+    found = await replica.rows(both, ts)
+    assert found.count((0, 0)) == (contents[TABLE].count(0) + 1) * (contents[OTHER].count(0) + 1)
+    await replica.close()
