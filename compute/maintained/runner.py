@@ -28,6 +28,7 @@ from compute.maintained.index_feed import IndexFeed
 from compute.maintained.inputs import Inputs
 from compute.maintained.progress import Progress
 from compute.maintained.rhythm import Changes, Rhythm, row_count
+from compute.maintained.subscribe import needs_contents
 from compute.scheduler import Scheduler
 from core.errors import SqlError
 from core.ids import MAX_TIMESTAMP, GlobalId, Timestamp
@@ -192,7 +193,8 @@ class MaintainedDataflow:
         self._rhythm.begin()
         self._dataflow.defer()
         self._emit(as_of, self._dataflow.start(as_of))
-        for id, feed in inputs.feeds.items():
+        feeds = inputs.feeds if needs_contents(self.description) else {}
+        for id, feed in feeds.items():
             async with contextlib.aclosing(feed.snapshot(as_of)) as parts:
                 async for part in parts:
                     await self._advance(as_of, {id: part.updates}, part.errors)

@@ -16,6 +16,7 @@ from typing import Final
 from compute.dataflow.updates import Errors, ErrorUpdates, Updates, add_row
 from compute.dataflow_messages import (
     SUBSCRIBE_WINDOW_BYTES,
+    CollectionKind,
     DataflowDescription,
     SubscribeBatch,
     SubscribeError,
@@ -31,11 +32,24 @@ from compute.scheduler import SLICE_S, Scheduler
 from core.errors import CONFIGURATION_LIMIT_EXCEEDED, PROGRAM_LIMIT_EXCEEDED, SqlError
 from core.ids import MIN_TIMESTAMP, Timestamp, next_timestamp
 from core.rows import codec_for
-from expr.relation import column_types
+from expr.relation import Get, Project, column_types
 
 CHANGE_OVERHEAD_BYTES: Final = 250
 MAX_PIECE_BYTES: Final = MAX_FRAME_BYTES - 2 * SUBSCRIBE_WINDOW_BYTES
 PROGRESS_INTERVAL_S: Final = 0.5  # of batches that tell of nothing but time
+
+
+def needs_contents(description: DataflowDescription) -> bool:
+    """Whether a dataflow must be filled before its changes mean anything. Who subscribes to a table
+    without a snapshot needs the table's changes alone: nothing is computed, so nothing is kept and
+    nothing can fail."""
+    export, relation = description.export, description.relation
+    if not isinstance(export, SubscribeExport) or export.with_snapshot:
+        return True
+    while isinstance(relation, Project):
+        relation = relation.input
+    is_table = all(source.kind is CollectionKind.TABLE for source in description.sources)
+    return not (isinstance(relation, Get) and is_table)
 
 
 class _Moment:

@@ -8,19 +8,29 @@ import pytest
 from compute.dataflow.updates import Updates
 from compute.dataflow_messages import (
     SUBSCRIBE_WINDOW_BYTES,
+    CollectionKind,
+    CollectionSource,
     DataflowDescription,
     SubscribeBatch,
     SubscribeEnvelope,
     SubscribeExport,
 )
-from compute.maintained.subscribe import SubscribeSink
+from compute.maintained.subscribe import SubscribeSink, needs_contents
 from compute.maintained.subscriptions import Subscriptions
 from compute.output_format import OutputFormat, OutputKind
 from compute.scheduler import Scheduler
 from core.errors import DIVISION_BY_ZERO, SqlError
-from core.ids import MAX_TIMESTAMP, GlobalId, Timestamp
+from core.ids import MAX_TIMESTAMP, GlobalId, ShardId, Timestamp
 from core.sql_types import BOOL, INT4, INT8, NUMERIC, TEXT, SqlType
-from expr.relation import ColumnOrder, Constant
+from expr.relation import (
+    Aggregate,
+    ColumnOrder,
+    Constant,
+    Get,
+    Project,
+    Reduce,
+    Relation,
+)
 
 AS_OF = 10
 UNLIMITED = 1 << 40
@@ -251,6 +261,25 @@ async def test_up_to_is_exclusive_and_the_rest_is_sent_after_the_dataflow_has_en
         subscriber.subscriptions.add_credit(GlobalId("t1"), SUBSCRIBE_WINDOW_BYTES)
         lines = await subscriber.lines()
     assert [line[:5] for line in lines] == ["11 1 ", "12 1 "]
+
+
+def test_who_needs_the_contents() -> None:
+    types = (INT4, TEXT)
+    table = CollectionSource(GlobalId("u1"), ShardId("s1"))
+    view = CollectionSource(GlobalId("u1"), ShardId("s1"), CollectionKind.SHARD)
+    rows = Get(GlobalId("u1"), types)
+    counted = Reduce(rows, (), (Aggregate("count(*)", (), INT8),))
+
+    def needs(relation: Relation, source: CollectionSource, *, with_snapshot: bool) -> bool:
+        export = SubscribeExport(OutputFormat(types), 1, 1, with_snapshot)
+        return needs_contents(
+            DataflowDescription(GlobalId("t1"), relation, (source,), Timestamp(AS_OF), export)
+        )
+
+    assert not needs(Project(rows, (1,)), table, with_snapshot=False)
+    assert needs(Project(rows, (1,)), table, with_snapshot=True)
+    assert needs(rows, view, with_snapshot=False)  # it may hold errors
+    assert needs(counted, table, with_snapshot=False)
 
 
 async def test_only_some_batches_tell_of_nothing_but_time() -> None:
