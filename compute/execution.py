@@ -21,6 +21,7 @@ CHARGE_SAMPLE: Final = 8
 LARGE_BYTES: Final = 8 * 1024 * 1024
 DISMANTLED_AT_ONCE: Final = 2048
 
+Item = TypeVar("Item")
 Container = TypeVar("Container", list[Any], dict[Any, Any], set[Any])
 
 
@@ -168,6 +169,16 @@ class Execution:
     def enter(self) -> None:
         """What is evaluated next belongs to this execution."""
         CURRENT.values = self.parameters
+
+    def steps(self, iterator: Iterator[Item]) -> Iterator[Item]:
+        """The iterator's items, each step of it in this execution."""
+        while True:
+            self.enter()
+            try:
+                item = next(iterator)
+            except StopIteration:
+                return
+            yield item
 
     def index(self, id: GlobalId) -> IndexReader:
         """The index that lookups name by `id`."""

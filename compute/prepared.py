@@ -2,7 +2,7 @@
 
 from collections import OrderedDict
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeVar
 
 from compute.dataflow_messages import CollectionSource
 from compute.encode import ResultEncoder, result_encoder
@@ -26,12 +26,25 @@ from expr.relation import Get, Lookup, Relation, children
 MAX_PREPARED: Final = 1024
 MAX_REMEMBERED_BYTES: Final = 64 * 1024  # of one description
 
+Compiled = TypeVar("Compiled")
+
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """What running needs to know of any work: the collections it reads and their types."""
+    """What running needs to know of any work: the collections it reads and their types, and those
+    of its parameters."""
 
     sources: tuple[tuple[CollectionSource, tuple[SqlType, ...]], ...]
+    parameter_types: tuple[SqlType, ...]
+
+    def parameters(self, encoded: tuple[bytes, ...]) -> Row:
+        """The values of the parameters of one run. Raises ProtocolError."""
+        if len(encoded) != len(self.parameter_types):
+            raise ProtocolError("a work must have a value for each parameter")
+        return tuple(
+            codec_for((sql_type.base,)).decode(data)[0]
+            for data, sql_type in zip(encoded, self.parameter_types, strict=True)
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,23 +53,14 @@ class PreparedPeek(Prepared):
 
     query: FinishedQuery | MeasuredQuery
     encoder: ResultEncoder
-    parameter_types: tuple[SqlType, ...] = ()
-
-    def parameters(self, encoded: tuple[bytes, ...]) -> Row:
-        """The values of the parameters of one run. Raises ProtocolError."""
-        if len(encoded) != len(self.parameter_types):
-            raise ProtocolError("a peek must have a value for each parameter")
-        return tuple(
-            codec_for((sql_type.base,)).decode(data)[0]
-            for data, sql_type in zip(encoded, self.parameter_types, strict=True)
-        )
 
 
 class PreparedWorks:
-    """The most recently used compiled peeks."""
+    """The most recently used compiled peeks and staged queries."""
 
     def __init__(self) -> None:
         self._peeks: OrderedDict[bytes, PreparedPeek] = OrderedDict()
+        self._stages: OrderedDict[bytes, tuple[Prepared, PreparedStage]] = OrderedDict()
 
     def peek(self, data: bytes) -> PreparedPeek:
         """The compiled form of an encoded `PeekWork`. Raises SqlError, ProtocolError."""
@@ -76,22 +80,28 @@ class PreparedWorks:
             query = finished_query(render(work.relation, context), work.finishing)
         prepared = PreparedPeek(
             _sources(work.relation, work.sources),
+            work.parameter_types,
             query,
             result_encoder(work.output),
-            work.parameter_types,
         )
-        if len(data) <= MAX_REMEMBERED_BYTES and not work.is_analyzed:
-            self._peeks[data] = prepared
-            if len(self._peeks) > MAX_PREPARED:
-                self._peeks.popitem(last=False)
+        if not work.is_analyzed:
+            _keep(self._peeks, data, prepared)
         return prepared
 
     def stage(self, data: bytes) -> tuple[Prepared, PreparedStage]:
         """The compiled form of an encoded `StageWork`. Raises SqlError, ProtocolError."""
+        prepared = self._stages.get(data)
+        if prepared is not None:
+            self._stages.move_to_end(data)
+            return prepared
         work = decode_work(data)
         if not isinstance(work, StageWork):
             raise ProtocolError("a stage's work must be a staged query")
-        return Prepared(_sources(work.relation, work.sources)), prepare_stage(work)
+        RENDERED_PLANS.inc()
+        needed = Prepared(_sources(work.relation, work.sources), work.parameter_types)
+        prepared = needed, prepare_stage(work)
+        _keep(self._stages, data, prepared)
+        return prepared
 
     def copy(self, data: bytes) -> CopyWork:
         """Decode a `CopyWork`. Raises ProtocolError."""
@@ -99,6 +109,13 @@ class PreparedWorks:
         if not isinstance(work, CopyWork):
             raise ProtocolError("a copy's work must be a COPY")
         return work
+
+
+def _keep(works: OrderedDict[bytes, Compiled], data: bytes, prepared: Compiled) -> None:
+    if len(data) <= MAX_REMEMBERED_BYTES:
+        works[data] = prepared
+        if len(works) > MAX_PREPARED:
+            works.popitem(last=False)
 
 
 def _sources(

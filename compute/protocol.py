@@ -85,7 +85,8 @@ class PeekWork(msgspec.Struct, frozen=True, array_like=True, tag="peek"):
 
 
 class StageWork(msgspec.Struct, frozen=True, array_like=True, tag="stage"):
-    """A query whose rows change a table; `returning` is over the new (deleted: old) row."""
+    """A query whose rows change a table; `returning` is over the new (deleted: old) row. The values
+    of the parameters in either come with each `Stage`."""
 
     relation: Relation
     finishing: Finishing
@@ -95,6 +96,7 @@ class StageWork(msgspec.Struct, frozen=True, array_like=True, tag="stage"):
     returning: tuple[Scalar, ...] | None = None
     returning_output: OutputFormat | None = None
     context: EvaluationContext = EvaluationContext()
+    parameter_types: tuple[SqlType, ...] = ()
 
 
 class CopyWork(msgspec.Struct, frozen=True, array_like=True, tag="copy"):
@@ -182,6 +184,7 @@ class Stage(msgspec.Struct, frozen=True, array_like=True, tag="stage"):
     id: int
     work: bytes
     as_of: Timestamp
+    parameters: tuple[bytes, ...] = ()
 
 
 class CopyStart(msgspec.Struct, frozen=True, array_like=True, tag="copy_start"):

@@ -23,7 +23,16 @@ from compute.maintained.registry import DataflowRegistry
 from compute.maintained.shard_tables import ShardTables
 from compute.metrics import PEEK_SECONDS, RESULT_BYTES
 from compute.prepared import Prepared, PreparedPeek
-from compute.protocol import CopyCredit, CopyWork, Peek, PeekRows, RequestError, Response, Staged
+from compute.protocol import (
+    CopyCredit,
+    CopyWork,
+    Peek,
+    PeekRows,
+    RequestError,
+    Response,
+    Stage,
+    Staged,
+)
 from compute.result import NO_PIECE, Piece, encoded
 from compute.scheduler import FIRST_SLICE_S, SLICE_S, Scheduler
 from compute.stage import PreparedStage, StageResult, copy_codec, stage_copied, stage_rows
@@ -311,22 +320,22 @@ class StageRun:
 
     def __init__(
         self,
-        id: int,
+        command: Stage,
         prepared: PreparedStage,
         sources: Prepared,
-        as_of: Timestamp,
         instance: Instance,
         send: Send,
         on_end: Callable[[int], None],
     ) -> None:
-        self._id = id
+        self._id = command.id
         self._prepared = prepared
         self._sources = sources
+        self._parameters = sources.parameters(command.parameters)
         self._instance = instance
         self._send = send
         self._on_end = on_end
-        self._reads = Reads(as_of)
-        self._task = asyncio.create_task(self._run(), name=f"stage {id}")
+        self._reads = Reads(command.as_of)
+        self._task = asyncio.create_task(self._run(), name=f"stage {command.id}")
 
     def cancel(self) -> None:
         self._task.cancel()
@@ -336,11 +345,12 @@ class StageRun:
         shard = self._prepared.work.table.shard
         builder = BatchBuilder(instance.location.blob, part_prefix(shard, instance.epoch))
         result = StageResult()
-        execution = instance.execution(self._reads)
+        execution = instance.execution(self._reads, self._parameters)
         try:
             await self._reads.take(instance, self._sources)
             deadline = perf_counter() + FIRST_SLICE_S
-            for _ in stage_rows(self._prepared, execution, builder, result):
+            steps = stage_rows(self._prepared, execution, builder, result)
+            for _ in execution.steps(steps):
                 if builder.is_full:
                     await builder.flush_full()
                 if perf_counter() > deadline:

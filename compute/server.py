@@ -56,7 +56,6 @@ from compute.protocol import (
 from compute.requests import CopyRun, Instance, PeekRun, Request, StageRun, request_error
 from compute.scheduler import Scheduler
 from core.errors import SqlError, StorageError
-from core.ids import Timestamp
 from persist.consensus import Fence
 from persist.location import open_location
 from persist.txn_reader import TxnsReader
@@ -324,8 +323,8 @@ class Connection(asyncio.Protocol):
                 request = self._requests.pop(id, None)
                 if request is not None:
                     request.cancel()
-            case Stage(id=id, work=work, as_of=as_of):
-                self._begin(id, lambda: self._stage(id, work, as_of, instance))
+            case Stage(id=id):
+                self._begin(id, lambda: self._stage(command, instance))
             case CopyStart(id=id, work=work):
                 self._begin(
                     id,
@@ -376,9 +375,9 @@ class Connection(asyncio.Protocol):
             case SubscribeCredit(id=id, bytes=size_bytes):
                 dataflows.subscriptions.add_credit(id, size_bytes)
 
-    def _stage(self, id: int, work: bytes, as_of: Timestamp, instance: Instance) -> StageRun:
-        sources, prepared = self._server.works.stage(work)
-        return StageRun(id, prepared, sources, as_of, instance, self.send, self._ended)
+    def _stage(self, command: Stage, instance: Instance) -> StageRun:
+        sources, prepared = self._server.works.stage(command.work)
+        return StageRun(command, prepared, sources, instance, self.send, self._ended)
 
     def _begin(self, id: int, make: Callable[[], Request]) -> None:
         if id in self._requests:

@@ -148,6 +148,7 @@ class StageRequest:
     """A query whose rows are to change a table: INSERT…SELECT, UPDATE, DELETE.
 
     UPDATE's rows are old row ++ new row. `returning` is over the new row (DELETE: the old one).
+    `parameters` are the values of those in `relation` and `returning`.
     """
 
     cluster: str
@@ -160,6 +161,7 @@ class StageRequest:
     returning: tuple[Scalar, ...] | None = None
     returning_output: OutputFormat | None = None
     context: EvaluationContext = DEFAULT_CONTEXT
+    parameters: tuple[Literal, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

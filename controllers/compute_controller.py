@@ -7,9 +7,7 @@ told in `controllers.cluster`, how maintained collections are kept in `controlle
 
 import asyncio
 import itertools
-from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import Final
 
 import msgspec
@@ -52,6 +50,7 @@ from controllers.compute_requests import (
     StageInFlight,
     replica_lost,
 )
+from controllers.encoded_works import EncodedWorks
 from controllers.orchestrator import Orchestrator, ReplicaEvent
 from controllers.read_holds import ReadHold
 from controllers.replica import ClusterSpec, Replica
@@ -59,12 +58,11 @@ from controllers.storage_collections import StorageCollections
 from core.errors import CANNOT_CONNECT_NOW, UNDEFINED_OBJECT, SqlError
 from core.ids import MIN_TIMESTAMP, GlobalId, ShardId, Timestamp
 from core.sql_types import SqlType
+from expr.scalar import Literal
 from persist.txns_state import TxnsPush
 
 SILENCE_CHECK_S: Final = 5.0
 COMPACTION_INTERVAL_S: Final = 1.0
-MAX_ENCODED_WORKS: Final = 1024
-MAX_REMEMBERED_WORK_BYTES: Final = 16 * 1024
 
 
 ShardListener = Callable[[ShardId, Timestamp], object]
@@ -83,7 +81,7 @@ class ComputeClusters:
         self._shard_listeners: list[ShardListener] = []
         self._clusters: dict[str, Cluster] = {}
         self._ids = itertools.count(1)
-        self._encoded: OrderedDict[int, _EncodedPeek] = OrderedDict()
+        self._works = EncodedWorks()
         self._collector = ReplicaCollector(self._statuses)
         self._tasks: list[asyncio.Task[None]] = []
         self._leaving: dict[str, asyncio.Task[None]] = {}  # replicas that are being stopped
@@ -212,12 +210,20 @@ class ComputeClusters:
 
     async def peek(self, request: PeekRequest) -> PeekStream:
         cluster = self._cluster(request.cluster)
-        encoded = self._work(request)
-        for shard in encoded.followed:
+        types = _types(request.parameters)
+        rest = (request.finishing, request.sources, request.output, types, request.is_analyzed)
+        work = self._works.encoded(
+            request.relation, rest, lambda: PeekWork(request.relation, *rest)
+        )
+        for shard in _followed(request.sources):
             cluster.news.follow(shard)
-        parameters = tuple(literal.data for literal in request.parameters)
         peek = PeekRequestInFlight(
-            next(self._ids), cluster, encoded.work, request.as_of, encoded.needed, parameters
+            next(self._ids),
+            cluster,
+            work,
+            request.as_of,
+            _needed(request.sources),
+            _values(request.parameters),
         )
         cluster.start(peek)
         return peek
@@ -230,8 +236,7 @@ class ComputeClusters:
 
     async def stage(self, request: StageRequest) -> Staged:
         cluster = self._cluster(request.cluster)
-        work = StageWork(
-            request.relation,
+        rest = (
             request.finishing,
             request.sources,
             request.mode,
@@ -239,11 +244,21 @@ class ComputeClusters:
             request.returning,
             request.returning_output,
             request.context,
+            _types(request.parameters),
+        )
+        work = self._works.encoded(
+            request.relation, rest, lambda: StageWork(request.relation, *rest)
         )
         for shard in _followed(request.sources):
             cluster.news.follow(shard)
-        needed = _needed(request.sources)
-        stage = StageInFlight(next(self._ids), cluster, encode_work(work), request.as_of, needed)
+        stage = StageInFlight(
+            next(self._ids),
+            cluster,
+            work,
+            request.as_of,
+            _needed(request.sources),
+            _values(request.parameters),
+        )
         cluster.start(stage)
         return await stage.result()
 
@@ -283,43 +298,6 @@ class ComputeClusters:
                 hint="Use CREATE CLUSTER REPLICA to add one.",
             )
         return cluster
-
-    def _work(self, request: PeekRequest) -> "_EncodedPeek":
-        """The request's encoded work. A session's cached plan comes again and again as the same
-        object, so the last encodings are kept by the relation's identity."""
-        key = id(request.relation)
-        types = tuple(literal.type for literal in request.parameters)
-        known = self._encoded.get(key)
-        if known is not None:
-            earlier = known.request
-            if (
-                earlier.relation is request.relation
-                and earlier.output == request.output
-                and earlier.finishing == request.finishing
-                and earlier.sources == request.sources
-                and earlier.is_analyzed == request.is_analyzed
-                and known.parameter_types == types
-            ):
-                return known
-        work = encode_work(
-            PeekWork(
-                request.relation,
-                request.finishing,
-                request.sources,
-                request.output,
-                types,
-                request.is_analyzed,
-            )
-        )
-        made = _EncodedPeek(
-            request, types, work, _needed(request.sources), _followed(request.sources)
-        )
-        if len(work) <= MAX_REMEMBERED_WORK_BYTES:
-            self._encoded[key] = made
-            self._encoded.move_to_end(key)
-            if len(self._encoded) > MAX_ENCODED_WORKS:
-                self._encoded.popitem(last=False)
-        return made
 
     def _relay(self, by: Replica, shard: ShardId, upper: Timestamp) -> None:
         """A replica moved the upper of a shard: tell the others that read it."""
@@ -361,16 +339,12 @@ class ComputeClusters:
         }
 
 
-@dataclass(frozen=True, slots=True)
-class _EncodedPeek:
-    """A peek's encoded work, the dataflows that it needs, and the shards whose uppers it may wait
-    for."""
+def _types(parameters: tuple[Literal, ...]) -> tuple[SqlType, ...]:
+    return tuple(literal.type for literal in parameters)
 
-    request: PeekRequest
-    parameter_types: tuple[SqlType, ...]
-    work: bytes
-    needed: tuple[GlobalId, ...]
-    followed: tuple[ShardId, ...]
+
+def _values(parameters: tuple[Literal, ...]) -> tuple[bytes, ...]:
+    return tuple(literal.data for literal in parameters)
 
 
 def _needed(sources: tuple[CollectionSource, ...]) -> tuple[GlobalId, ...]:

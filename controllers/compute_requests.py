@@ -265,9 +265,10 @@ class StageInFlight(Request):
         work: bytes,
         as_of: Timestamp,
         needed: tuple[GlobalId, ...] = (),
+        parameters: tuple[bytes, ...] = (),
     ) -> None:
         super().__init__(id, owner, as_of, needed)
-        self._command = Stage(id, work, as_of)
+        self._command = Stage(id, work, as_of, parameters)
         self._staged: Staged | None = None
 
     def command(self) -> Command:

@@ -34,7 +34,7 @@ from expr.compile import compile_row
 from expr.relation import Finishing
 from expr.scalar import Scalar
 from expr.scalar import substitute as substitute_scalar
-from frontend.binding import bind_query
+from frontend.binding import bind_parameters, bind_query
 from frontend.constants import encoded_constant_rows
 from frontend.datums import row_encoder, text_of_row
 from frontend.metrics import WRITE_CONFLICTS
@@ -204,28 +204,29 @@ async def _stage_in_replica(
         # Unlike a plain read, a write depends on the system relations that it reads, too.
         transaction.reads.update(cached.reads)
     portal.cached = cached
-    relation, finishing, _ = bind_query(session, cached, plan.query, portal.parameters, as_of)
+    bound = bind_parameters(session, cached, plan.query, portal.parameters, as_of)
     returning_output = None
     returning = None
     context = cached.scope.session.context
     if plan.returning is not None:
-        assert plan.returning_desc is not None
-        returning = _bind_scalars(session, plan.returning, portal)
+        assert plan.returning_desc is not None and cached.holes is not None
+        returning = cached.holes.returning
         returning_output = OutputFormat(
             plan.returning_desc.types, formats=portal.formats, context=context
         )
     staged = await session.clients.compute.stage(
         StageRequest(
             cluster=cluster_of(session, cached),
-            relation=relation,
+            relation=bound.relation,
             as_of=as_of,
             mode=_mode(plan),
             table=target_table(session, plan.table, plan.table_name, plan.not_null),
-            finishing=finishing,
+            finishing=bound.finishing,
             sources=cached.sources,
             returning=returning,
             returning_output=returning_output,
             context=context,
+            parameters=bound.parameters,
         )
     )
     if staged.batch.update_count:

@@ -18,19 +18,21 @@ NEEDING_TIME: Final = frozenset({"mz_now"})
 
 @dataclass(frozen=True, slots=True)
 class Holes:
-    """`relation` is the query's, with parameters in place of `calls`, numbered from
-    `parameter_count` + 1 on. `is_closed`: nothing at all is open. `needs_time`: a call asks for the
-    time that the query reads at."""
+    """`relation` is the query's, `returning` what a write returns, with parameters in place of
+    `calls`, numbered from `parameter_count` + 1 on. `is_closed`: nothing at all is open.
+    `needs_time`: a call asks for the time that the query reads at."""
 
     relation: Relation
+    returning: tuple[Scalar, ...]
     calls: tuple[Call, ...]
     parameter_count: int
     is_closed: bool
     needs_time: bool
 
 
-def find_holes(query: Query, parameter_count: int) -> Holes:
-    """The holes of a query whose statement has so many parameters."""
+def find_holes(query: Query, parameter_count: int, returning: tuple[Scalar, ...] = ()) -> Holes:
+    """The holes of a query, and of what is returned of its rows, in a statement of so many
+    parameters."""
     calls: dict[Call, Parameter] = {}
     has_parameters = False
 
@@ -50,11 +52,13 @@ def find_holes(query: Query, parameter_count: int) -> Holes:
         return with_children(scalar, changed)
 
     relation = map_scalars(query.relation, change)
+    returning = tuple(map(change, returning))
     counts = [s for s in (query.limit_expression, query.offset_expression) if s is not None]
     is_closed = not (has_parameters or calls or counts)
     needs_time = any(map(_needs_time, (*calls, *counts)))
     return Holes(
         query.relation if not calls else relation,
+        returning,
         tuple(calls),
         parameter_count,
         is_closed,

@@ -18,6 +18,7 @@ from compute.output_format import OutputFormat
 from core.ids import GlobalId
 from core.sql_types import RelationDesc, SqlType
 from expr.relation import Finishing
+from expr.scalar import Scalar
 from frontend.holes import Holes, find_holes
 from frontend.metrics import PARSE_SECONDS
 from frontend.planning_threads import PlanningThreads, is_large
@@ -275,7 +276,7 @@ def derive(
         catalog,
         scope,
         query,
-        find_holes(query, len(planned.parameter_types)),
+        find_holes(query, len(planned.parameter_types), _returning(plan)),
         tuple(id for id in query.depends_on if catalog.items[id].item.is_introspection),
         sources,
         None if cluster is None else cluster.id,
@@ -288,6 +289,11 @@ def derive(
 def cluster_name(plan: Plan, session: PlanningSession) -> str:
     """The name of the cluster that is to run a plan."""
     return plan.cluster if isinstance(plan, CheckPlan) else session.cluster
+
+
+def _returning(plan: Plan) -> tuple[Scalar, ...]:
+    """What a write returns of each row."""
+    return plan.returning or () if isinstance(plan, InsertPlan | MutatePlan) else ()
 
 
 def query_of(plan: Plan) -> Query | None:
