@@ -21,7 +21,7 @@ def statements(seed: int) -> list[str]:
     made = []
     for number in range(STATEMENTS):
         cluster = f"k{chance.randrange(3)}"
-        view = f"m{seed}_{number}"
+        view, earlier = f"m{seed}_{number}", f"m{seed}_{max(0, number - 1)}"
         made.append(
             chance.choice(
                 [
@@ -29,7 +29,7 @@ def statements(seed: int) -> list[str]:
                     f"DROP INDEX IF EXISTS t_a_idx{chance.randrange(1, 5)}",
                     f"CREATE MATERIALIZED VIEW {view} AS SELECT a, count(*) FROM t GROUP BY a",
                     f"CREATE MATERIALIZED VIEW {view} IN CLUSTER {cluster} AS SELECT a FROM t",
-                    f"DROP MATERIALIZED VIEW IF EXISTS m{seed}_{number - 1}",
+                    f"DROP MATERIALIZED VIEW IF EXISTS {earlier}",
                     "INSERT INTO t VALUES (7)",
                     "SELECT count(*) FROM t WHERE a = 7",
                     f"CREATE CLUSTER {cluster}",
