@@ -7,7 +7,7 @@ on loopback only, which is for the caller to see to.
 
 import asyncio
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from core import errors
@@ -20,6 +20,7 @@ from frontend.responses import error_response
 from frontend.services import FrontendDependencies as FrontendDependencies
 from frontend.services import FrontendServices
 from frontend.transport import WireTransport
+from frontend.webhook import SourceName, append_webhook
 
 BACKLOG: Final = 1024
 MAX_UNAUTHENTICATED: Final = 1000
@@ -71,6 +72,12 @@ class FrontendServer:
     ) -> Sequence[JsonResult]:
         """Run texts with their parameters in one session of `user`; a result per statement."""
         return await execute_json(self._services, statements, user)
+
+    async def append_webhook(
+        self, name: SourceName, body: bytes, headers: Mapping[str, str]
+    ) -> None:
+        """Commit one request to a webhook source. Raises SqlError."""
+        await append_webhook(self._services, name, body, headers)
 
     def _accept(self, wire: WireTransport) -> None:
         if self._is_closing or self._starting >= MAX_UNAUTHENTICATED:

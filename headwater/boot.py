@@ -301,6 +301,7 @@ async def _listen(
         http.HttpDependencies(
             is_ready=lambda: True,
             execute_json=public.execute_json,
+            append_webhook=public.append_webhook,
             allowed_hosts=settings.http_allowed_hosts,
         ),
     )

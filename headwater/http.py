@@ -1,4 +1,4 @@
-"""HTTP: /metrics, /healthz, /readyz and SQL as JSON at POST /api/sql.
+"""HTTP: /metrics, /healthz, /readyz, SQL as JSON at POST /api/sql, and webhook sources.
 
 Requests are answered only when their Host header names this server, and never to pages of another
 origin, so that a web page cannot talk to a database on the visitor's machine. Everything that a
@@ -17,6 +17,7 @@ from prometheus_client import Counter
 
 from headwater.http_metrics import METRICS_CONTENT_TYPE, render_metrics
 from headwater.http_origin import HostPolicy
+from headwater.http_webhook import MAX_WEBHOOK_BYTES, WEBHOOK_PATH, AppendWebhook, Webhooks
 from headwater.version import VERSION
 
 MAX_BODY_BYTES: Final = 4 * 1024 * 1024
@@ -50,12 +51,14 @@ _requests = Counter(
 class HttpDependencies:
     """What HTTP needs of the rest of the server.
 
-    `is_ready` says whether SQL is served; `execute_json` runs statements (see ExecuteJson);
+    `is_ready` says whether SQL is served; `execute_json` runs statements (see ExecuteJson),
+    `append_webhook` commits what comes for a webhook source;
     `allowed_hosts` are names that a Host header may carry besides loopback and the bound host.
     """
 
     is_ready: Callable[[], bool]
     execute_json: ExecuteJson
+    append_webhook: AppendWebhook
     allowed_hosts: tuple[str, ...] = ()
 
 
@@ -146,18 +149,21 @@ class _Handlers:
     def __init__(self, host: str, dependencies: HttpDependencies) -> None:
         self._dependencies = dependencies
         self._host_policy = HostPolicy(host, dependencies.allowed_hosts)
+        self._webhooks = Webhooks(dependencies.append_webhook)
         self._routes: Mapping[str, Mapping[str, Handler]] = {
             "/": {"GET": self._index},
             "/metrics": {"GET": self._metrics},
             "/healthz": {"GET": self._health},
             "/readyz": {"GET": self._readiness},
             "/api/sql": {"POST": self._sql},
+            WEBHOOK_PATH: {"POST": self._webhook},
         }
 
     async def answer(self, request: web.BaseRequest) -> web.StreamResponse:
         """Check where the request comes from, find its handler, and run it."""
         response = await self._respond(request)
-        path = request.path if request.path in self._routes else "other"
+        path = _route(request)
+        path = path if path in self._routes else "other"
         _requests.labels(path=path, status=str(response.status)).inc()
         _add_common_headers(response)
         return response
@@ -171,7 +177,7 @@ class _Handlers:
             return _text(421, "this server is not known by that host name (--http-allowed-host)")
         if origins and not self._host_policy.is_same_origin(origins[0], hosts[0]):
             return _text(403, "requests from pages of other origins are not answered")
-        methods = self._routes.get(request.path)
+        methods = self._routes.get(_route(request))
         if methods is None:
             return _text(404, "not found")
         handler = methods.get("GET" if request.method == "HEAD" else request.method)
@@ -197,13 +203,9 @@ class _Handlers:
     async def _sql(self, request: web.BaseRequest) -> web.StreamResponse:
         if request.content_type != "application/json":
             return _text(415, "the content type must be application/json")
-        try:
-            async with asyncio.timeout(BODY_TIMEOUT_S):
-                body = await _read_body(request)
-        except TimeoutError:
-            return _text(408, "the request body took too long")
-        if body is None:
-            return _text(413, f"the request body may have {MAX_BODY_BYTES} bytes")
+        body = await _read_body(request, MAX_BODY_BYTES)
+        if isinstance(body, web.Response):
+            return body
         try:
             queries = _decode_queries(body)
         except (msgspec.MsgspecError, RecursionError) as error:
@@ -212,6 +214,12 @@ class _Handlers:
         return web.Response(
             body=await _encode_results(results), headers={"Content-Type": "application/json"}
         )
+
+    async def _webhook(self, request: web.BaseRequest) -> web.StreamResponse:
+        body = await _read_body(request, MAX_WEBHOOK_BYTES)
+        if isinstance(body, web.Response):
+            return body
+        return _text(*await self._webhooks.take(request, body))
 
 
 class _Query(msgspec.Struct, forbid_unknown_fields=True):
@@ -243,15 +251,25 @@ def _decode_queries(body: bytes) -> Sequence[tuple[str, Sequence[str | None]]]:
     return [(query.query, query.params) for query in request.queries]
 
 
-async def _read_body(request: web.BaseRequest) -> bytes | None:
-    """The body, or None as soon as it is known to be too long."""
-    if (request.content_length or 0) > MAX_BODY_BYTES:
-        return None
+def _route(request: web.BaseRequest) -> str:
+    """The path, as the routes have it."""
+    return WEBHOOK_PATH if request.path.startswith(WEBHOOK_PATH) else request.path
+
+
+async def _read_body(request: web.BaseRequest, limit_bytes: int) -> bytes | web.Response:
+    """The body, or the answer to one that is too long or takes too long."""
+    too_long = _text(413, f"the request body may have {limit_bytes} bytes")
+    if (request.content_length or 0) > limit_bytes:
+        return too_long
     body = bytearray()
-    while chunk := await request.content.readany():
-        body += chunk
-        if len(body) > MAX_BODY_BYTES:
-            return None
+    try:
+        async with asyncio.timeout(BODY_TIMEOUT_S):
+            while chunk := await request.content.readany():
+                body += chunk
+                if len(body) > limit_bytes:
+                    return too_long
+    except TimeoutError:
+        return _text(408, "the request body took too long")
     return bytes(body)
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import aiohttp
 import pytest
 
+from core.errors import SqlError
 from headwater import http
 from headwater.http import HttpDependencies, HttpServer, JsonResult
 from headwater.http_origin import HostPolicy
@@ -23,6 +24,7 @@ class _Executor:
         self.row_count = 1
         self.started = asyncio.Event()
         self.cancelled = asyncio.Event()
+        self.appended: list[tuple[tuple[str, str, str], bytes, str]] = []
 
     async def execute(
         self, queries: Sequence[tuple[str, Sequence[str | None]]], user: str | None
@@ -38,6 +40,15 @@ class _Executor:
             for query, parameters in queries
         ]
 
+    async def append(
+        self, name: tuple[str, str, str], body: bytes, headers: Mapping[str, str]
+    ) -> None:
+        if name[2] == "gone":
+            raise SqlError("42P01", "there is none")
+        if body == b"bad":
+            raise SqlError("22P02", "not of the format")
+        self.appended.append((name, body, headers["x-kind"]))
+
 
 @pytest.fixture
 async def executor() -> _Executor:
@@ -47,7 +58,7 @@ async def executor() -> _Executor:
 @pytest.fixture
 async def server(executor: _Executor) -> AsyncIterator[HttpServer]:
     dependencies = HttpDependencies(
-        lambda: executor.is_ready, executor.execute, allowed_hosts=("db.example",)
+        lambda: executor.is_ready, executor.execute, executor.append, allowed_hosts=("db.example",)
     )
     server = await http.serve("127.0.0.1", 0, dependencies)
     yield server
@@ -158,6 +169,12 @@ async def test_large_bodies(server: HttpServer) -> None:
     assert chunked.startswith(b"HTTP/1.1 413 ")
 
 
+async def test_large_webhook_bodies(server: HttpServer) -> None:
+    head = b"POST /api/webhook/db/public/events HTTP/1.1\r\nHost: localhost\r\n"
+    announced = await raw(server, head + b"Content-Length: 1048577\r\n\r\n")
+    assert announced.startswith(b"HTTP/1.1 413 ")
+
+
 async def test_large_headers(server: HttpServer) -> None:
     head = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nX-Long: "
     assert (await raw(server, head + b"x" * 100_000)).startswith(b"HTTP/1.0 431 ")
@@ -228,9 +245,43 @@ async def test_a_client_that_leaves_cancels_its_statement(
         await writer.wait_closed()
 
 
+@pytest.mark.parametrize(
+    ("path", "body", "status"),
+    [
+        ("db/public/events", b"hello", 200),
+        ("db/a%2Fb/%C3%A9vents?x=1", b"", 200),
+        ("db/public/gone", b"hello", 404),
+        ("db/events", b"hello", 404),
+        ("db//events", b"hello", 404),
+        ("db/public/events", b"bad", 400),
+    ],
+)
+async def test_webhooks(
+    server: HttpServer, executor: _Executor, path: str, body: bytes, status: int
+) -> None:
+    found, _ = await request(
+        server, "POST", f"/api/webhook/{path}", body=body, headers={"X-Kind": "test"}
+    )
+    assert found == status
+    if status == 200:
+        names = ("db", "a/b", "évents") if "%" in path else ("db", "public", "events")
+        assert executor.appended == [(names, body, "test")]
+    else:
+        assert executor.appended == []
+
+
+async def test_a_webhook_takes_posts_only(server: HttpServer) -> None:
+    status, _ = await request(server, "GET", "/api/webhook/db/public/events")
+    assert status == 405
+
+
 async def test_a_taken_port_is_an_oserror(server: HttpServer, executor: _Executor) -> None:
     with pytest.raises(OSError):
-        await http.serve("127.0.0.1", server.port, HttpDependencies(lambda: True, executor.execute))
+        await http.serve(
+            "127.0.0.1",
+            server.port,
+            HttpDependencies(lambda: True, executor.execute, executor.append),
+        )
 
 
 def test_every_address_is_ours_when_bound_to_all_of_them() -> None:
