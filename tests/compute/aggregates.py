@@ -8,7 +8,7 @@ import expr.library  # noqa: F401
 from core.sql_types import ANYARRAY, BOOL, FLOAT8, INT4, NUMERIC, TEXT, SqlType
 from expr.registry import Function, FunctionKind, all_functions
 from expr.relation import Aggregate, ScalarOrder
-from expr.scalar import Scalar
+from expr.scalar import Call, Scalar
 
 _ARGUMENT_TYPES = (INT4, TEXT, NUMERIC, FLOAT8, BOOL)
 _ANY_SCALAR = frozenset({"any", "anyelement", "anynonarray"})
@@ -31,6 +31,8 @@ def any_aggregate(
     args = tuple(draw(st.sampled_from(_candidates(t, scalars))) for t in function.args)
     is_distinct = bool(args) and draw(st.integers(0, 3)) == 0
     condition = draw(st.sampled_from([None, None, *conditions]))
+    if function.name.endswith("object_agg"):  # keys must not be null
+        condition = Call("is_not_null(any)", args[:1], BOOL)
     orders = draw(
         st.lists(st.builds(ScalarOrder, st.sampled_from(columns), st.booleans()), max_size=1)
     )
