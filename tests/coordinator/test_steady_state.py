@@ -66,10 +66,20 @@ def cursor(connection: Connection) -> None:
         opened.fetchmany(1)
 
 
+DEFINITIONS: Final = (
+    "CREATE TABLE IF NOT EXISTS steady (a int)",
+    "CREATE MATERIALIZED VIEW IF NOT EXISTS steady_count AS SELECT count(*) AS n FROM steady",
+    "CREATE OR REPLACE VIEW steady_view AS SELECT a, a + 1 AS b FROM steady",
+    "CREATE INDEX IF NOT EXISTS steady_index ON steady_view (a)",
+)
 STEADY: Final = {
     "select": simple("SELECT count(*) FROM steady"),
     "select of a constant": simple("SELECT 1"),
     "select of the catalog": simple("SELECT count(*) FROM mz_tables"),
+    "select of a materialized view": simple("SELECT n FROM steady_count"),
+    "lookup in an index": simple("SELECT b FROM steady_view WHERE a = 1"),
+    "select of what is known of replicas": simple("TABLE mz_internal.mz_hydration_statuses"),
+    "select as of a time": simple("SELECT n FROM steady_count AS OF AT LEAST 0"),
     "insert": simple("INSERT INTO steady VALUES (1)"),
     "update": simple("UPDATE steady SET a = 2 WHERE a = 1"),
     "delete": simple("DELETE FROM steady WHERE a = 3"),
@@ -97,7 +107,8 @@ def test_steady_statements_send_no_command(
     statement: Callable[[Connection], None],
 ) -> None:
     with psycopg.connect(headwater_server.dsn, autocommit=True) as connection:
-        connection.execute("CREATE TABLE IF NOT EXISTS steady (a int)")
+        for definition in DEFINITIONS:
+            connection.execute(definition.encode())
         connection.execute("INSERT INTO steady VALUES (1)")
         for _ in range(3):
             statement(connection)
