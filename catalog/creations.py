@@ -105,7 +105,11 @@ def create_table(transaction: Transaction, operation: CreateTable) -> OperationR
         connection,
         operation.depends_on,
     )
-    record = replace(record, defaults=_normal_defaults(operation.defaults))
+    record = replace(
+        record,
+        defaults=_normal_defaults(operation.defaults),
+        retain_history_us=operation.retain_history_us,
+    )
     transaction.builder.put(record)
     transaction.builder.put(StoredCollection(record.id, operation.shard, transaction.context.as_of))
     if operation.contents is not None:

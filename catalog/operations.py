@@ -76,6 +76,7 @@ class CreateTable:
     temporary_connection: int | None = None
     contents: Batch | None = None
     depends_on: frozenset[GlobalId] = frozenset()
+    retain_history_us: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

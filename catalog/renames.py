@@ -30,7 +30,7 @@ from core.ids import GlobalId
 from core.sql_types import Column, RelationDesc
 from sql.catalog_view import ItemKind, QualifiedName
 from sql.definition_text import create_table_sql
-from sql.maintained_text import renamed_in, with_renamed_column
+from sql.maintained_text import renamed_in, retained_history, with_renamed_column
 
 
 def rename_item(transaction: Transaction, operation: RenameItem) -> OperationResult:
@@ -83,7 +83,13 @@ def rename_column(transaction: Transaction, operation: RenameColumn) -> Operatio
     desc = _with_renamed(record.desc, names.index(operation.column), operation.new_name)
     is_temporary = record.temporary_connection is not None
     defaults = record.defaults or (None,) * len(desc.columns)
-    create_sql = create_table_sql(entry.item.name, desc, defaults, temporary=is_temporary)
+    create_sql = create_table_sql(
+        entry.item.name,
+        desc,
+        defaults,
+        temporary=is_temporary,
+        retain_history=retained_history(record.create_sql),
+    )
     transaction.builder.put(replace(record, desc=desc, create_sql=create_sql))
     for index in dependents:
         position = names.index(operation.column) + 1

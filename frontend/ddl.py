@@ -349,6 +349,7 @@ async def _create_table(
         if_not_exists=plan.if_not_exists,
         temporary_connection=session.connection_id if plan.is_temporary else None,
         contents=contents,
+        retain_history_us=plan.retain_history_us,
     )
     return operation, tag
 

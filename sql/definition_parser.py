@@ -104,7 +104,7 @@ class DefinitionParser(SourceParser):
                 return self.unsupported("CREATE TABLE …")
         elif not self.at_word("as", "with", "on", "without", "using", "tablespace"):
             self.fail()
-        self._table_options()
+        retain_history = self._table_options()
         query: ast.Query | None = None
         with_data = True
         if self.accept_word("as"):
@@ -124,6 +124,7 @@ class DefinitionParser(SourceParser):
             names,
             with_data,
             start,
+            retain_history,
         )
 
     def _at_name_list(self) -> bool:
@@ -131,18 +132,24 @@ class DefinitionParser(SourceParser):
         following = self.peek(2)
         return self.peek().kind in "wq" and following.kind == "c" and following.value in ",)"
 
-    def _table_options(self) -> None:
+    def _table_options(self) -> tuple[str, int] | None:
+        """Options of storage, read over, and RETAIN HISTORY."""
+        retain_history: tuple[str, int] | None = None
         while True:
             if self.at_word("with") and self.peek().value == "(":
-                self.advance()
-                self._skip_parentheses()
+                start = self.advance().start
+                if self.peek().value == "retain":
+                    (option,) = self.enclosed_options()
+                    retain_history = option.value or "", start
+                else:
+                    self._skip_parentheses()
             elif self.accept_words("on", "commit"):
                 self.expect_word("preserve", "delete", "drop")
                 self.accept_word("rows")
             elif self.accept_word("tablespace", "using"):
                 self.name()
             elif not self.accept_words("without", "oids"):
-                return
+                return retain_history
 
     def _skip_parentheses(self) -> None:
         self.expect("(")
@@ -387,7 +394,7 @@ class DefinitionParser(SourceParser):
             column = self.name()
             self.expect_word("to")
             return ast.AlterRename(kind, name, exists, column, self.name(), start)
-        if kind in _WITH_OPTIONS:
+        if kind in _WITH_OPTIONS or (kind == "table" and self.peek(2).value == "retain"):
             options = self.alter_options(kind, name, exists, start)
             if options is not None:
                 return options

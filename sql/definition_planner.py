@@ -22,14 +22,17 @@ from sql.catalog_view import SchemaName
 from sql.cluster_planner import plan_create_cluster, plan_create_replica, plan_drop_replicas
 from sql.definition_text import create_table_sql, create_view_sql, qualified_default
 from sql.index_planner import plan_create_index
-from sql.maintained_planner import plan_create_materialized_view, plan_refresh
+from sql.maintained_options import text_of
+from sql.maintained_planner import history_of, plan_create_materialized_view, plan_refresh
 from sql.maintained_syntax import (
     CreateCluster,
     CreateIndex,
     CreateMaterializedView,
     CreateReplica,
+    Option,
     RefreshMaterializedView,
 )
+from sql.maintained_text import RETAIN_HISTORY
 from sql.modification_planner import assign
 from sql.new_items import (
     check_column_names,
@@ -122,16 +125,25 @@ def _create_table(
     has_constraints = bool(statement.constraints) or any(
         column.constraints for column in statement.columns
     )
+    retained = None
+    retained_us = None
+    if statement.retain_history is not None:
+        option = Option(RETAIN_HISTORY, *statement.retain_history)
+        retained = text_of(option)
+        retained_us = history_of((option,), context)
     plan = CreateTablePlan(
         name,
         desc,
         defaults,
-        create_table_sql(name, desc, defaults, temporary=statement.temporary),
+        create_table_sql(
+            name, desc, defaults, temporary=statement.temporary, retain_history=retained
+        ),
         statement.temporary,
         statement.if_not_exists,
         query,
         statement.with_data,
         (CONSTRAINT_NOTICE,) if has_constraints else (),
+        retained_us,
     )
     return PlannedStatement(plan, context.parameters.final(), None)
 

@@ -10,7 +10,7 @@ from core.sql_types import RelationDesc
 from core.type_names import format_type
 from sql import syntax as ast
 from sql.catalog_view import QualifiedName
-from sql.identifiers import quote_identifier, quote_name
+from sql.identifiers import quote_identifier, quote_name, quote_string
 from sql.lexer import tokenize
 from sql.statement_context import Replacement
 
@@ -21,8 +21,9 @@ def create_table_sql(
     defaults: Sequence[str | None],
     *,
     temporary: bool,
+    retain_history: str | None = None,
 ) -> str:
-    """The CREATE TABLE that makes a table of these columns."""
+    """The CREATE TABLE that makes a table of these columns, which retains an interval's history."""
     columns = []
     for column, default in zip(desc.columns, defaults, strict=True):
         text = (
@@ -34,7 +35,10 @@ def create_table_sql(
             text += f" DEFAULT {default}"
         columns.append(text)
     word = "CREATE TEMPORARY TABLE" if temporary else "CREATE TABLE"
-    return f"{word} {_full(name)} ({', '.join(columns)})"
+    options = ""
+    if retain_history is not None:
+        options = f" WITH (RETAIN HISTORY FOR {quote_string(retain_history)})"
+    return f"{word} {_full(name)} ({', '.join(columns)}){options}"
 
 
 def create_view_sql(

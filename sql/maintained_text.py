@@ -85,8 +85,22 @@ def with_cluster(create_sql: str, cluster: str) -> str:
     return replace(definition_of(create_sql), cluster=cluster).sql()
 
 
+def retained_history(create_sql: str) -> str | None:
+    """The interval of a table's RETAIN HISTORY."""
+    statement = StatementParser(create_sql, tokenize(create_sql)).statement()
+    assert isinstance(statement, ast.CreateTable)
+    return None if statement.retain_history is None else statement.retain_history[0]
+
+
 def with_retain_history(create_sql: str, interval: str | None) -> str:
-    """The definition with another RETAIN HISTORY, None: without one."""
+    """The definition of a table or of what is maintained with another RETAIN HISTORY, None:
+    without one."""
+    statement = StatementParser(create_sql, tokenize(create_sql)).statement()
+    if isinstance(statement, ast.CreateTable):
+        if statement.retain_history is not None:
+            create_sql = create_sql[: statement.retain_history[1]].rstrip()
+        retained = [] if interval is None else [Option(RETAIN_HISTORY, interval, 0)]
+        return create_sql + _options(retained)
     definition = definition_of(create_sql)
     options = [option for option in definition.options if option.name != RETAIN_HISTORY]
     if interval is not None:

@@ -365,6 +365,7 @@ class CreateTablePlan:
     as_query: Query | None = None
     with_data: bool = True
     warnings: tuple[str, ...] = ()
+    retain_history_us: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -437,7 +438,8 @@ class CreateIndexPlan:
 
 @dataclass(frozen=True, slots=True)
 class RetainHistoryPlan:
-    """ALTER MATERIALIZED VIEW | INDEX … SET/RESET (RETAIN HISTORY …); `text` is the interval."""
+    """ALTER TABLE | MATERIALIZED VIEW | INDEX … SET/RESET (RETAIN HISTORY …); `text` is the
+    interval."""
 
     id: GlobalId
     retain_history_us: int | None

@@ -589,6 +589,9 @@ class ColumnDefinition(SyntaxNode, frozen=True, gc=False):
 
 
 class CreateTable(Statement, frozen=True, gc=False):
+    """`retain_history` is the interval of WITH (RETAIN HISTORY FOR …), as written, and where that
+    WITH stands."""
+
     name: Name
     columns: tuple[ColumnDefinition, ...]
     constraints: tuple[str, ...]
@@ -598,6 +601,7 @@ class CreateTable(Statement, frozen=True, gc=False):
     column_names: tuple[str, ...]
     with_data: bool
     pos: int
+    retain_history: tuple[str, int] | None = None
 
 
 class CreateView(Statement, frozen=True, gc=False):
