@@ -26,7 +26,6 @@ from sql.statement_context import StatementContext
 _ITEM_TYPES: Final = {
     "tables": "table",
     "views": "view",
-    "sources": "source",
     "sinks": "sink",
     "types": "type",
     "connections": "connection",
@@ -59,7 +58,8 @@ def plan_show_objects(
 def _check_clauses(statement: ast.ShowObjects) -> None:
     if statement.on is not None and statement.kind != "indexes":
         raise SqlError(SYNTAX_ERROR, f"SHOW {statement.kind.upper()} takes no ON")
-    if statement.cluster is not None and statement.kind not in ("indexes", "materialized views"):
+    maintained = ("indexes", "materialized views", "sources")
+    if statement.cluster is not None and statement.kind not in maintained:
         raise SqlError(SYNTAX_ERROR, f"SHOW {statement.kind.upper()} takes no IN CLUSTER")
 
 
@@ -97,6 +97,12 @@ def _select(statement: ast.ShowObjects, context: StatementContext) -> str:
             conditions = _maintained(statement, context)
             return (
                 "SELECT name, cluster, comment FROM mz_internal.mz_show_materialized_views "
+                f"WHERE {conditions}"
+            )
+        case "sources":
+            conditions = _maintained(statement, context)
+            return (
+                "SELECT name, type, cluster, comment FROM mz_internal.mz_show_sources "
                 f"WHERE {conditions}"
             )
         case "indexes":

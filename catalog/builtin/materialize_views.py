@@ -157,7 +157,11 @@ MATERIALIZE_VIEWS: Final = (
         oid oid! = i.oid
         schema_id text! = i.schema_id
         name text! = i.name
-        type text! = 'source'
+        type text! = CASE
+                WHEN i.create_sql LIKE 'CREATE SUBSOURCE % REFERENCE progress' THEN 'progress'
+                WHEN i.create_sql LIKE 'CREATE SUBSOURCE %' THEN 'subsource'
+                WHEN i.cluster_id IS NULL THEN 'webhook'
+                ELSE 'load-generator' END
         connection_id text = NULL
         size text = NULL
         envelope_type text = NULL
@@ -421,6 +425,26 @@ MATERIALIZE_VIEWS: Final = (
         WHERE i.type = 'materialized-view'
         """,
         comment="What SHOW MATERIALIZED VIEWS reads.",
+    ),
+    view(
+        330,
+        MZ_INTERNAL,
+        "mz_show_sources",
+        """
+        id text! = s.id
+        name text! = s.name
+        type text! = s.type
+        cluster text = c.name
+        schema_id text! = s.schema_id
+        comment text! = coalesce(m.comment, '')
+        """,
+        """
+        FROM mz_catalog.mz_sources s
+            LEFT JOIN mz_catalog.mz_clusters c ON c.id = s.cluster_id
+            LEFT JOIN mz_internal.mz_comments m
+                ON m.id = s.id AND m.object_type = 'source' AND m.object_sub_id IS NULL
+        """,
+        comment="What SHOW SOURCES reads.",
     ),
     view(
         327,

@@ -95,6 +95,10 @@ def test_an_auction_goes_on_exactly_once(
     server.start()
     with psycopg.connect(server.dsn, autocommit=True) as session:
         check(seen)
+        shown = dict(row[:2] for row in session.execute("SHOW SOURCES IN CLUSTER quickstart"))
+        assert shown["house"] == "load-generator"
+        listed = dict(row[:2] for row in session.execute("SHOW SOURCES"))
+        assert (listed["bids"], listed["house_progress"]) == ("subsource", "progress")
         with pytest.raises(psycopg.errors.DependentObjectsStillExist):
             session.execute("DROP SOURCE bids")
         with pytest.raises(psycopg.errors.DependentObjectsStillExist):
