@@ -56,6 +56,14 @@ class GroupedNode(Node, Protocol):
         ...
 
 
+@runtime_checkable
+class NestingNode(Node, Protocol):
+    """A node that has dataflows inside."""
+
+    @property
+    def dataflows(self) -> Sequence["Dataflow"]: ...
+
+
 @dataclass(slots=True)
 class Clock:
     """The time of the step at hand."""
@@ -336,6 +344,9 @@ class Dataflow:
         for arrangement in self._arrangements.values():
             yield from arrangement.dismantle()
         for operator in self.operators:
+            if isinstance(operator.node, NestingNode):
+                for inner in operator.node.dataflows:
+                    yield from inner.dismantle()
             for kept in _dicts(operator.node):
                 while kept:
                     for _ in range(min(len(kept), DISMANTLED_AT_ONCE)):

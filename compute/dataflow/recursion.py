@@ -88,9 +88,22 @@ class FixpointNode:
         return [update for changes in self.changes for update in changes]
 
     @property
+    def dataflows(self) -> list[Iteration]:
+        return [instance.dataflow for instance in self.instances]
+
+    @property
     def rows_looked_up(self) -> int:
         """The rows that operators of the iterations have touched."""
-        return sum(o.rows_touched for i in self.instances for o in i.dataflow.operators)
+        return sum(o.rows_touched for inner in self.dataflows for o in inner.operators)
+
+    @property
+    def row_count(self) -> int:
+        """The rows that the iterations keep."""
+        return sum(o.rows_kept for inner in self.dataflows for o in inner.operators)
+
+    @property
+    def size_bytes(self) -> int:
+        return sum(o.size_bytes for inner in self.dataflows for o in inner.operators)
 
     def _advance(
         self,
@@ -159,8 +172,11 @@ class FixpointNode:
         while not any(i.differs for i in instances[-SPARE_ITERATIONS - 2 :]):
             if len(instances) < SPARE_ITERATIONS + 2:
                 return
-            for error, count in instances.pop().dataflow.errors.items():
+            dataflow = instances.pop().dataflow
+            for error, count in dataflow.errors.items():
                 errors.add(error, -count)
+            for _ in dataflow.dismantle():
+                pass
 
     def _obstacle(self) -> SqlError | None:
         """Why there cannot be more iterations."""

@@ -222,3 +222,17 @@ def test_a_recursive_query_is_maintained() -> None:
     assert maintained.contents() == {(a, b) for a in (1, 2, 3) for b in (1, 2, 3)}
     maintained.step({EDGES: [((3, 1), -1)]})
     assert maintained.contents() == {(1, 2), (2, 3), (1, 3)}
+
+
+def test_what_the_iterations_keep_is_counted_and_given_back() -> None:
+    maintained = Maintained(reachable())
+    maintained.step({EDGES: [((n, n + 1), 1) for n in range(5)]})
+    (operator,) = (o for o in maintained.dataflow.operators if isinstance(o.node, FixpointNode))
+    node = operator.node
+    assert isinstance(node, FixpointNode)
+    assert operator.rows_kept > len(maintained.contents())
+    assert operator.size_bytes > 0
+    iterations = node.dataflows
+    for _ in maintained.dataflow.dismantle():
+        pass
+    assert not any(inner.operators for inner in iterations)
