@@ -1,7 +1,7 @@
 """From a relation to a dataflow that maintains it.
 
-Nodes come after their inputs, and a value bound by `Let` is built once. What several operators look
-up by the same key is arranged once.
+Nodes come after their inputs, and equal relations are built once. What several operators look up by
+the same key is arranged once.
 """
 
 from typing import Final
@@ -89,12 +89,20 @@ class _Builder:
         self._locals: dict[int, Edge] = {}
         self._varying: set[int] = set()  # of an iteration: the locals that depend on it
         self._built: dict[int, Edge] = {}
+        self._shared: dict[Relation, Edge] = {}
 
     def build(self, relation: Relation, depth: int) -> Edge:
+        """The edge of `relation`; equal relations have one."""
         if depth > MAX_DEPTH:
             raise SqlError(STATEMENT_TOO_COMPLEX, "stack depth limit exceeded")
         if self._outside is not None and not self._varies(relation):
             return self._outside.build_once(relation, depth)
+        edge = self._shared.get(relation)
+        if edge is None:
+            edge = self._shared[relation] = self._built_anew(relation, depth)
+        return edge
+
+    def _built_anew(self, relation: Relation, depth: int) -> Edge:
         depth += 1
         add = self.dataflow.add
         match relation:
@@ -150,6 +158,8 @@ class _Builder:
                 self._outside.bind(local_id, edge)
                 return
             self._varying.add(local_id)
+        if self._locals.get(local_id, edge) != edge:
+            self._shared.clear()
         self._locals[local_id] = edge
 
     def within(self, iteration: Iteration) -> "_Builder":

@@ -131,3 +131,11 @@ def test_a_change_costs_the_same_on_more_data(name: str) -> None:
     for (operator, few), (_, many) in zip(small, large, strict=True):
         assert many <= MOST * few, operator
     assert sum(count for _, count in small) > 0
+
+
+def test_what_is_looked_up_by_the_same_key_is_arranged_once() -> None:
+    ordered = Project(LEFTS, (1, 0))
+    itself = Join((ordered, ordered, RIGHTS), ((A, C, ColumnRef(4, INT8)),))
+    both = Union((itself, Join((ordered, RIGHTS, RIGHTS), ((A, C, ColumnRef(4, INT8)),))))
+    dataflow = build(both, CONTEXT)
+    assert len(dataflow.arrangements) == 2
