@@ -43,3 +43,16 @@ ARRANGEMENT_RECORDS: Final = Gauge(
     "mz_arrangement_records", "Rows and groups that maintained dataflows keep in memory."
 )
 DATAFLOWS: Final = Gauge("mz_compute_replica_dataflows", "Dataflows that are maintained.")
+SINK_UPDATES: Final = LoopCounter(
+    "mz_compute_replica_sink_updates", "Updates appended to shards of materialized views."
+)
+SINK_CORRECTIONS: Final = LoopCounter(
+    "mz_compute_replica_sink_corrections",
+    "Updates among them that set right what a shard held, not having changed in the view.",
+)
+SINK_APPEND_SECONDS: Final = LoopHistogram(
+    "mz_compute_replica_sink_append_seconds",
+    "Time of one statement that appends the output of sinks, in seconds.",
+    buckets=SECONDS,
+)
+SOURCE_TICKS: Final = LoopCounter("mz_compute_replica_source_ticks", "Ticks of load generators.")

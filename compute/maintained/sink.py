@@ -27,6 +27,7 @@ from compute.dataflow.updates import ErrorUpdates, Updates
 from compute.maintained.export import Upper
 from compute.maintained.outstanding import Change, Outstanding
 from compute.maintained.written_shard import WrittenShard
+from compute.metrics import SINK_CORRECTIONS, SINK_UPDATES
 from compute.scheduler import SLICE_S, Scheduler
 from core.errors import DeterminateError, StorageError
 from core.ids import MIN_TIMESTAMP, Timestamp, next_timestamp
@@ -245,12 +246,17 @@ class Sink:
     def appended(self) -> None:
         """`append` is in the shard."""
         assert self.append is not None
-        upper, had_changes = self.append.command.upper, bool(self.append.batch.parts)
+        upper, count = self.append.command.upper, self.append.batch.update_count
         self.append = None
+        SINK_UPDATES.inc(count)
+        corrected = len(self.outstanding.corrections)
+        if corrected and self.outstanding.upper > MIN_TIMESTAMP:
+            SINK_CORRECTIONS.inc(corrected)
+            _log.warning("view_corrected", shard=self.shard.id, updates=corrected)
         self.outstanding.appended(upper)
         self.shard.advanced(upper)
         self._room.set()
-        if had_changes:
+        if count:
             self._report()
 
     def refetch(self) -> None:

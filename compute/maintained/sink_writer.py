@@ -11,12 +11,14 @@ by one, once.
 
 import asyncio
 from collections.abc import Sequence
+from time import perf_counter
 from typing import Final
 
 import structlog
 
 from compute.maintained.shard_feed import ShardFeeds
 from compute.maintained.sink import RETRY_S, Sink
+from compute.metrics import SINK_APPEND_SECONDS
 from core.errors import FencedError, StorageError
 from persist.consensus import Consensus
 from persist.machine import RefusedError, UpperMismatchError, apply_together
@@ -132,6 +134,9 @@ class SinkWriter:
                 self.changed(sink)  # more came, or there was more than goes into one append
 
     async def _send(self, sinks: list[Sink]) -> None:
+        if not sinks:
+            return
+        started = perf_counter()
         commands = [
             (sink.shard.machine, sink.append.command) for sink in sinks if sink.append is not None
         ]
@@ -147,6 +152,7 @@ class SinkWriter:
                 sink.appended()
         else:
             await asyncio.gather(*map(self._send_alone, sinks))
+        SINK_APPEND_SECONDS.observe(perf_counter() - started)
 
     async def _send_alone(self, sink: Sink) -> None:
         append = sink.append

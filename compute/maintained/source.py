@@ -23,6 +23,7 @@ from compute.generators.generator import make_generator
 from compute.generators.updates import GeneratedUpdate
 from compute.maintained.export import Upper
 from compute.maintained.sink_writer import SinkWriter
+from compute.metrics import SOURCE_TICKS
 from compute.scheduler import SLICE_S, Scheduler
 from core.clock import Clock, system_clock
 from core.errors import DeterminateError, FencedError, StorageError
@@ -228,6 +229,7 @@ class LoadGeneratorSource:
             if keys:
                 await self._location.blob.delete(keys)
             return False
+        SOURCE_TICKS.inc(making - (made or 0))
         self._ticks = making
         self._advanced(upper)
         self._report()
