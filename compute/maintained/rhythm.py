@@ -9,9 +9,9 @@ from compute.scheduler import FIRST_SLICE_S, SLICE_S, Scheduler
 from core.ids import GlobalId
 
 STEP_S: Final = 0.002
-FIRST_STEP_ROWS: Final = 256
+FIRST_STEP_ROWS: Final = 64
 MAX_STEP_ROWS: Final = 8192
-MIN_STEP_ROWS: Final = 16
+MIN_STEP_ROWS: Final = 1  # each may find very many others
 MAX_GROWTH: Final = 2
 
 Changes = Mapping[GlobalId, Updates]
@@ -30,6 +30,10 @@ class Rhythm:
     def begin(self) -> None:
         """There is something to do again, after waiting."""
         self._deadline = perf_counter() + FIRST_SLICE_S
+
+    def restart(self) -> None:
+        """What comes next may be of another kind: try small steps first."""
+        self.step_rows = min(self.step_rows, FIRST_STEP_ROWS)
 
     def is_large(self, changes: Changes) -> bool:
         """Whether the changes take more than one step."""

@@ -12,6 +12,7 @@ import asyncio
 import contextlib
 from collections.abc import Callable
 from enum import Enum, auto
+from functools import partial
 from time import thread_time
 from typing import Final
 
@@ -206,13 +207,17 @@ class MaintainedDataflow:
         self._on_event(self.id)
 
     async def _hydrate_import(self, imported: Import, index: IndexFeed) -> None:
-        as_of = self.description.as_of
+        as_of, dataflow = self.description.as_of, self._dataflow
+        self._rhythm.restart()
+
+        def feed(piece: Changes) -> Updates:
+            return dataflow.feed_import(imported, piece[index.index.on])
+
         async with contextlib.aclosing(index.snapshot(as_of)) as parts:
             async for part in parts:
                 self._count_errors(part.errors)
                 if imported.feeds_snapshot:
-                    self._emit(as_of, self._dataflow.feed_import(imported, part.updates))
-                    await self._rest()
+                    await self._step(as_of, {index.index.on: part.updates}, feed)
 
     async def _maintain(self, inputs: Inputs) -> None:
         until = self.description.until
@@ -259,9 +264,15 @@ class MaintainedDataflow:
 
     async def _advance(self, ts: Timestamp, changes: Changes, errors: ErrorUpdates) -> None:
         self._count_errors(errors)
+        await self._step(ts, changes, partial(self._dataflow.step, ts))
+
+    async def _step(
+        self, ts: Timestamp, changes: Changes, step: Callable[[Changes], Updates]
+    ) -> None:
+        """Take the changes in, in as many pieces as it takes."""
         for piece in self._rhythm.pieces(changes):
             started = thread_time()
-            self._emit(ts, self._dataflow.step(ts, piece))
+            self._emit(ts, step(piece))
             self._rhythm.learn(row_count(piece), thread_time() - started)
             await self._rest()
 
