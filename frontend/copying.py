@@ -9,7 +9,7 @@ from controllers.compute_client import CopyFormat as ReplicaCopyFormat
 from controllers.compute_client import CopyFromRequest, CopyStaging, OutputFormat
 from controllers.compute_client import CopyOptions as ReplicaCopyOptions
 from coordinator.committer import TableWrite
-from expr.scalar import Scalar
+from expr.scalar import Literal, Scalar
 from expr.scalar import substitute as substitute_scalar
 from frontend.dml import target_table
 from frontend.planning import CachedPlan
@@ -65,7 +65,10 @@ async def finish_copy_from(
 
 
 async def start_copy_subscription(
-    session: Session, cached: CachedPlan, plan: CopySubscribePlan
+    session: Session,
+    cached: CachedPlan,
+    plan: CopySubscribePlan,
+    parameters: tuple[Literal, ...],
 ) -> RowSource:
     """Begin to stream changes as CopyData messages. Raises SqlError."""
     desc = plan.subscribe.desc
@@ -76,7 +79,7 @@ async def start_copy_subscription(
         names=desc.names,
         context=cached.scope.session.context,
     )
-    return await open_subscription(session, cached, (), output)
+    return await open_subscription(session, cached, parameters, output)
 
 
 async def start_copy_to(session: Session, cached: CachedPlan, plan: CopyToPlan) -> RowSource:

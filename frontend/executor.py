@@ -225,7 +225,7 @@ async def _execute_other(session: Session, portal: Portal, *, is_alone: bool) ->
         case CopySubscribePlan():
             columns = plan.subscribe.desc.columns
             portal.is_stream = True
-            source = await start_copy_subscription(session, cached, plan)
+            source = await start_copy_subscription(session, cached, plan, portal.parameters)
             session.interrupter.forgo_timeout()
             return _copy_out(portal, source, plan.options, len(columns))
         case CopyFromPlan():

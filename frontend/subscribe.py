@@ -98,18 +98,18 @@ async def open_subscription(
     """Begin to stream, in the form of `output`. Raises SqlError."""
     plan = _plan(cached)
     context = cached.scope.session.context
-    as_of = named_time(session, cached, plan.query.as_of, parameters)
+    asked = named_time(session, cached, plan.query.as_of, parameters)
     up_to = named_time(session, cached, plan.up_to, parameters)
-    if as_of is None:
+    if asked is None:
         cached, hold = await newest_time(session, cached)
     else:
-        hold = hold_at(session, cached, as_of, at_least=plan.query.as_of_at_least)
-    plan = _plan(cached)
+        hold = hold_at(session, cached, asked, at_least=plan.query.as_of_at_least)
+    plan, as_of = _plan(cached), hold.ts
     try:
         session.transaction.start_subscribing()
-        until = _until(session, hold.ts, up_to)
+        until = _until(session, as_of, up_to)
         if not cached.sources and not cached.needs_time:
-            until = min(until, next_timestamp(hold.ts))  # what reads nothing never changes
+            until = min(until, next_timestamp(as_of))  # what reads nothing never changes
         relation = substitute_relation(plan.query.relation, parameters, lambda call: None)
         export = _export(session, plan, output)
         stream = await session.clients.compute.subscribe(
@@ -117,7 +117,7 @@ async def open_subscription(
                 cluster_of(session, cached),
                 relation,
                 cached.sources,
-                hold.ts,
+                as_of,
                 hold,
                 export,
                 until,
@@ -129,7 +129,7 @@ async def open_subscription(
         raise
     progress = None
     if plan.with_progress:
-        progress = hold.ts if plan.with_snapshot else next_timestamp(hold.ts)
+        progress = as_of if plan.with_snapshot else next_timestamp(as_of)
     return SubscribedRows(stream, output, progress, session.session_type)
 
 
