@@ -111,7 +111,7 @@ def _of_infinite(field: str, field_text: str, type_name: str, *, positive: bool)
     if field in _MONOTONIC:
         return INFINITY if positive else INFINITY.copy_negate()
     if field in _OSCILLATING:
-        if field.startswith("timezone") and type_name != "timestamp with time zone":
+        if field.startswith("timezone") and type_name == "date":
             raise _unsupported(field_text.lower(), type_name)
         return None
     raise _unsupported(field_text.lower(), type_name)
@@ -242,9 +242,9 @@ def _interval_epoch(value: Interval) -> Decimal:
 
 
 def _of_infinite_interval(field: str, field_text: str, *, positive: bool) -> Decimal | None:
-    if field in ("epoch", "hour", "day", "week", "year", "decade", "century", "millennium"):
+    if field in ("epoch", "hour", "day", "year", "decade", "century", "millennium"):
         return INFINITY if positive else INFINITY.copy_negate()
-    if field in ("microsecond", "millisecond", "second", "minute", "month", "quarter"):
+    if field in ("microsecond", "millisecond", "second", "minute", "week", "month", "quarter"):
         return None
     raise _unsupported(field_text.lower(), "interval")
 
@@ -292,8 +292,6 @@ def truncate_interval(field_text: str, value: Interval) -> Interval:
     """date_trunc of an interval: smaller parts become zero."""
     field = _truncation_named(field_text, "interval")
     if field == "week":
-        if is_infinite(value):
-            return value
         raise SqlError(
             FEATURE_NOT_SUPPORTED,
             f'unit "{field_text.lower()}" not supported for type interval',
