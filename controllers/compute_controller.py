@@ -41,9 +41,7 @@ from controllers.compute_client import (
     SubscribeRequest,
     SubscribeStream,
 )
-from controllers.compute_metrics import (
-    ReplicaCollector,
-)
+from controllers.compute_metrics import SINCE_LAG_SECONDS, ReplicaCollector
 from controllers.compute_requests import (
     CopyInFlight,
     PeekRequestInFlight,
@@ -313,6 +311,7 @@ class ComputeClusters:
             for cluster in self._clusters.values():
                 cluster.subscriptions.limit_holds(self._collections.newest())
             since = self._collections.since()
+            SINCE_LAG_SECONDS.set((self._collections.newest() - since) / 1e6)
             if since > self._since:
                 self._since = since
                 frame = encode_frame(AllowCompaction(since))

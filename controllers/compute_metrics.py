@@ -31,6 +31,11 @@ REPLICA_CONNECTIONS: Final = Gauge(
     "mz_compute_replica_connections", "Connections made to the replica so far.", ["replica"]
 )
 
+SINCE_LAG_SECONDS: Final = Gauge(
+    "mz_since_lag_seconds",
+    "How far the time before which history is compacted is behind the newest commit.",
+)
+
 
 @lru_cache(maxsize=1024)
 def peek_histogram(cluster: str, result: str) -> LoopHistogram:

@@ -367,6 +367,8 @@ class ClusterDataflows:
             _log.error("dataflow_failed", id=id, replica=replica, error=frontier.error)
         found.frontier = DataflowFrontier(id, MIN_TIMESTAMP)
         found.hydration_s = None
+        if dataflow.dropped_at is not None:
+            found.release()  # else it would hold back the since that ends it
         if found.retry is not None or dataflow.dropped_at is not None:
             return
         delay_s = min(MAX_RETRY_S, FIRST_RETRY_S * 2 ** (found.failures - 1))

@@ -15,11 +15,10 @@ from controllers.dataflows import Dataflow
 from controllers.replica import Replica
 from controllers.storage_collections import StorageCollections
 from core.clock import Clock
-from core.ids import GlobalId, Timestamp
+from core.ids import MIN_TIMESTAMP, GlobalId, ShardId, Timestamp
 from core.rows import Array, Interval, Row, codec_for
 from expr.calendar_days import UNIX_EPOCH_MICROSECONDS
 from expr.relation import Constant
-from sql.catalog_view import ItemKind
 
 MAX_ROWS: Final = 50_000
 
@@ -69,13 +68,17 @@ class Introspection:
         """The upper of every collection and index."""
         catalog = self._catalog()
         tables = Timestamp(self._collections.newest() + 1)
-        uppers = dict.fromkeys(catalog.collections, tables)
-        for id in uppers:
-            if catalog.items[id].record.kind is not ItemKind.TABLE:
-                uppers[id] = Timestamp(0)
+        uppers: dict[GlobalId, Timestamp] = {}
+        written: dict[ShardId, Timestamp] = {}
         for dataflow in self._dataflows():
             upper = dataflow.durable_upper if dataflow.shards else dataflow.upper
             uppers[dataflow.description.id] = upper
+            written.update(dict.fromkeys(dataflow.shards, upper))
+        for id, collection in catalog.collections.items():
+            if catalog.items[id].record.is_written_directly:
+                uppers[id] = written.get(collection.shard, MIN_TIMESTAMP)
+            else:
+                uppers[id] = tables
         return uppers
 
     def frontiers(self) -> dict[GlobalId, tuple[Timestamp, Timestamp]]:
