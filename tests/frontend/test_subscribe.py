@@ -1,10 +1,11 @@
 """SUBSCRIBE against a running server: snapshots, changes, progress, envelopes, bounds, errors."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from decimal import Decimal
 from itertools import pairwise
-from urllib.request import urlopen
+from urllib.request import Request, urlopen
 
 import psycopg
 import pytest
@@ -325,6 +326,24 @@ async def test_indexes_cannot_be_subscribed_to(connection: Connection) -> None:
     await connection.execute("CREATE INDEX t_idx ON t (k)")
     with pytest.raises(psycopg.errors.WrongObjectType, match="because it is an index"):
         await connection.execute("SUBSCRIBE t_idx")
+
+
+def run_over_http(server: HeadwaterServer, query: str) -> list[dict[str, dict[str, object]]]:
+    request = Request(
+        f"http://127.0.0.1:{server.http_port}/api/sql",
+        json.dumps({"query": query}).encode(),
+        {"Content-Type": "application/json"},
+    )
+    with urlopen(request) as response:
+        results: list[dict[str, dict[str, object]]] = json.load(response)["results"]
+    return results
+
+
+async def test_there_is_no_streaming_over_http(
+    headwater_server: HeadwaterServer, connection: Connection
+) -> None:
+    (result,) = run_over_http(headwater_server, "SUBSCRIBE t; COPY (SUBSCRIBE t) TO STDOUT")
+    assert result["error"]["message"] == "SUBSCRIBE is not supported over HTTP"
 
 
 async def test_a_vanished_subscriber_leaves_nothing(
