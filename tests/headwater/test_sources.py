@@ -85,6 +85,8 @@ def test_an_auction_goes_on_exactly_once(
             assert bids == [(ticks - auctions,) * 3]
             assert rows(session, "SELECT sum(n) FROM best") == [(ticks - auctions,)]
             assert count(session, "SELECT count(*)::int FROM users") == 1_000
+        unknown = "SELECT count(*)::int FROM mz_internal.mz_frontiers WHERE write_frontier = 0"
+        assert count(session, unknown) == 0
         return ticks
 
     seen = check(0)
