@@ -255,8 +255,8 @@ Listed = tuple[Texts | None, ...]
 _BY_NAME: Final[dict[str, Listed]] = {
     **dict.fromkeys(("extract", "date_part"), (_FIELDS,)),
     "date_trunc": (_FIELDS, None, _ZONES),
-    **dict.fromkeys(("left", "right", "repeat"), (None, _SMALL)),
-    **dict.fromkeys(("lpad", "rpad"), (None, _COUNT)),
+    **dict.fromkeys(("left", "right"), (None, _SMALL)),
+    **dict.fromkeys(("lpad", "rpad", "repeat"), (None, _COUNT)),
     **dict.fromkeys(("substring", "substr"), (None, _SMALL, _SMALL)),
     "overlay": (None, None, _SMALL, _SMALL),
     **dict.fromkeys(("get_byte", "get_bit"), (None, _SMALL)),
