@@ -14,7 +14,6 @@ from expr.relation import (
     Map,
     Project,
     Relation,
-    children,
 )
 from expr.scalar import Scalar
 from sql.catalog_view import CatalogView
@@ -51,12 +50,12 @@ def explain_query(
 
     path = " (fast path)" if _is_fast(relation, query.indexes) else ""
     finish = _finish(query)
-    body = tree_lines(plan_tree(relation, catalog, query.indexes), 1 if finish is None else 2, note)
+    tree = plan_tree(relation, catalog, query.indexes)
     return (
         f"Explained Query{path}:",
         *(() if finish is None else (f"  {finish}",)),
-        *body,
-        *_footer(relation, query.indexes, catalog, cluster),
+        *tree_lines(tree, 1 if finish is None else 2, note),
+        *_footer(tree, catalog, cluster),
         *(() if run is None else _whole(run)),
     )
 
@@ -65,11 +64,12 @@ def explain_query_json(
     query: Query, catalog: CatalogView, cluster: str, run: Run | None = None
 ) -> str:
     """The same as JSON."""
+    tree = plan_tree(query.relation, catalog, query.indexes)
     shown: JsonObject = {
-        "plan": _node_json(plan_tree(query.relation, catalog, query.indexes), run or {}),
+        "plan": _node_json(tree, run or {}),
         "finishing": _finish(query),
         "is_fast_path": _is_fast(query.relation, query.indexes),
-        "used_indexes": list(_used(query.relation, query.indexes, catalog)),
+        "used_indexes": list(_used(tree, catalog)),
         "target_cluster": cluster,
     }
     if run is not None:
@@ -113,15 +113,14 @@ def explain_maintained(text: MaintainedText, catalog: CatalogView) -> tuple[str,
         lines += [f"    ReadGlobalFromSameDataflow {text.on}", ""]
         name = text.on
     lines.append(f"{name}:")
-    lines += tree_lines(plan_tree(text.relation, catalog, text.indexes), 1)
-    lines += _footer(text.relation, text.indexes, catalog, text.cluster)
+    tree = plan_tree(text.relation, catalog, text.indexes)
+    lines += tree_lines(tree, 1)
+    lines += _footer(tree, catalog, text.cluster)
     return tuple(lines)
 
 
-def _footer(
-    relation: Relation, indexes: Pairs, catalog: CatalogView, cluster: str | None
-) -> Iterator[str]:
-    used = _used(relation, indexes, catalog)
+def _footer(tree: PlanNode, catalog: CatalogView, cluster: str | None) -> Iterator[str]:
+    used = _used(tree, catalog)
     if used:
         yield ""
         yield "Used Indexes:"
@@ -132,18 +131,16 @@ def _footer(
         yield f"Target cluster: {cluster}"
 
 
-def _used(relation: Relation, indexes: Pairs, catalog: CatalogView) -> dict[str, list[str]]:
+def _used(tree: PlanNode, catalog: CatalogView) -> dict[str, list[str]]:
     """How each index is used, by name."""
-    index_of = dict(indexes)
     found: dict[GlobalId, set[str]] = {}
-    stack = [relation]
+    stack = [tree]
     while stack:
-        match node := stack.pop():
-            case Get(id=id) if id in index_of:
-                found.setdefault(index_of[id], set()).add("*** full scan ***")
-            case Lookup(index=index):
-                found.setdefault(index, set()).add("lookup")
-        stack.extend(children(node))
+        node = stack.pop()
+        if node.used is not None:
+            index, how = node.used
+            found.setdefault(index, set()).add(how)
+        stack.extend(node.inputs)
     return {item_name(id, catalog): sorted(how) for id, how in sorted(found.items())}
 
 

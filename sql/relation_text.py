@@ -33,6 +33,7 @@ from expr.relation import (
 )
 from expr.scalar import ColumnRef
 from sql.catalog_view import CatalogView
+from sql.optimizer.lookups import joined_sides
 from sql.scalar_text import (
     aggregate_text,
     call_name,
@@ -47,6 +48,10 @@ from sql.scalar_text import (
 _MAX_CONSTANT_ROWS: Final = 20
 _UNIT_ROWS: Final = ((b"\x90", 1),)
 
+LOOKUP: Final = "lookup"
+FULL_SCAN: Final = "*** full scan ***"
+JOINED: Final = "differential join"  # a query scans after all if the other side is not small
+
 Note = Callable[[int], str]
 
 
@@ -58,6 +63,7 @@ class PlanNode(NamedTuple):
     head: str
     details: tuple[str, ...]
     inputs: tuple["PlanNode", ...]
+    used: tuple[GlobalId, str] | None = None  # an index that is read, and how
 
 
 def item_name(id: GlobalId, catalog: CatalogView) -> str:
@@ -95,24 +101,43 @@ class _Writer:
         self._indexes = indexes
         self._numbers = count()
 
-    def node(self, relation: Relation) -> PlanNode:
+    def node(self, relation: Relation, *, is_joined: bool = False) -> PlanNode:
+        """`is_joined`: a join may look up what the relation is made of."""
         number = next(self._numbers)
-        inputs = tuple(map(self.node, children(relation)))
-        details: tuple[str, ...] = ()
+        inputs = self._inputs(relation, is_joined)
         match relation:
             case Constant():
-                head, details = "Constant" if relation.rows else "Constant <empty>", _rows(relation)
+                head = "Constant" if relation.rows else "Constant <empty>"
+                return PlanNode(number, head, _rows(relation), ())
             case Get(id=id) if id in self._indexes:
-                head = self._read_index(id, self._indexes[id], "*** full scan ***")
+                index = self._indexes[id]
+                how = JOINED if is_joined else FULL_SCAN
+                head = self._read_index(id, index, how)
+                return PlanNode(number, head, (), (), (index, how))
             case Get(id=id):
-                head = f"ReadStorage {item_name(id, self._catalog)}"
+                return PlanNode(number, f"ReadStorage {item_name(id, self._catalog)}", (), ())
             case Lookup(id=id, index=index):
                 values, is_whole = _looked_up(relation)
                 head = self._read_index(id, index, values)
-                inputs = () if is_whole else inputs
+                return PlanNode(number, head, (), () if is_whole else inputs, (index, LOOKUP))
             case _:
-                head = _head(relation)
-        return PlanNode(number, head, details, inputs)
+                return PlanNode(number, _head(relation), (), inputs)
+
+    def _inputs(self, relation: Relation, is_joined: bool) -> tuple[PlanNode, ...]:
+        passes = is_joined and isinstance(relation, Project | Map | Filter)
+        joined = {
+            place for place, id, columns in joined_sides(relation) if self._has_key(id, columns)
+        }
+        return tuple(
+            self.node(part, is_joined=passes or place in joined)
+            for place, part in enumerate(children(relation))
+        )
+
+    def _has_key(self, id: GlobalId, columns: frozenset[int]) -> bool:
+        """Whether the key of the collection's index is of these columns."""
+        index = self._indexes.get(id)
+        key = () if index is None else self._catalog.item(index).index_key
+        return bool(key) and all(isinstance(k, int) and k - 1 in columns for k in key)
 
     def _read_index(self, id: GlobalId, index: GlobalId, how: str) -> str:
         name = self._catalog.item(index).name.item

@@ -6,7 +6,7 @@ conjunctions over all parts of a key do; what they say is then said by the looku
 predicate stays a filter above it.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from itertools import count
 from math import prod
@@ -23,6 +23,7 @@ from expr.relation import (
     FlatMap,
     Get,
     Join,
+    JoinKind,
     Lookup,
     Map,
     OuterJoin,
@@ -98,34 +99,42 @@ def used_indexes(relation: Relation, indexes: Indexes) -> tuple[tuple[GlobalId, 
                 whole[id] = indexes[id][0].id
             case Lookup(id=id, index=index):
                 looked_up[id] = index
-            case Join(inputs=inputs, equivalences=equivalences):
-                start = 0
-                for part in inputs:
-                    keys = (shift_columns(s, -start) for e in equivalences for s in e)
-                    _note_joined(part, keys, indexes, joined)
-                    start += len(column_types(part))
-            case OuterJoin(right=right, keys=pairs):
-                _note_joined(right, (key for _, key in pairs), indexes, joined)
+            case _:
+                for _, id, columns in joined_sides(node):
+                    for keyed in indexes.get(id, ()):
+                        if all(isinstance(k, ColumnRef) and k.index in columns for k in keyed.key):
+                            joined.setdefault(id, keyed.id)
         stack.extend(children(node))
     return tuple((looked_up | whole | joined).items())
 
 
-def _note_joined(
-    part: Relation, keys: Iterable[Scalar], indexes: Indexes, joined: dict[GlobalId, GlobalId]
-) -> None:
-    """Add the index by which a side of a join can be looked up, given its keys."""
-    collection = collection_columns(part)
-    if collection is None or collection.id not in indexes:
-        return
-    width = len(collection.columns)
-    columns = {
-        collection.columns[key.index]
-        for key in keys
-        if isinstance(key, ColumnRef) and 0 <= key.index < width
-    }
-    for index in indexes[collection.id]:
-        if all(isinstance(key, ColumnRef) and key.index in columns for key in index.key):
-            joined.setdefault(collection.id, index.id)
+def joined_sides(node: Relation) -> Iterator[tuple[int, GlobalId, frozenset[int]]]:
+    """The inputs of a join that may be looked up when it runs, if an index has a key for it: the
+    input's place, the collection that it is made of row by row, and the columns of the collection
+    that are keys of the join."""
+    match node:
+        case Join(inputs=inputs, equivalences=equivalences):
+            sides = enumerate(inputs)
+            keys = [scalar for equivalence in equivalences for scalar in equivalence]
+        case OuterJoin(kind=kind, left=left, right=right, keys=pairs, null_aware=False) if (
+            kind is not JoinKind.FULL
+        ):
+            sides = enumerate((left, right))
+            next(sides)
+            keys = [shift_columns(key, len(column_types(left))) for _, key in pairs]
+        case _:
+            return
+    start = 0 if isinstance(node, Join) else len(column_types(node.left))
+    for place, part in sides:
+        collection = collection_columns(part)
+        width = len(column_types(part))
+        if collection is not None:
+            own = (k.index - start for k in keys if isinstance(k, ColumnRef))
+            found = (collection.columns[index] for index in own if 0 <= index < width)
+            columns = frozenset(column for column in found if column is not None)
+            if columns:
+                yield place, collection.id, columns
+        start += width
 
 
 def _with_lookup(

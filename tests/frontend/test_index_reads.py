@@ -171,6 +171,21 @@ def test_explain_says_what_is_scanned(connection: Connection) -> None:
     ]
 
 
+def test_explain_says_what_joins_may_look_up(connection: Connection) -> None:
+    lines = explained(connection, "SELECT * FROM marks m JOIN items i ON i.id = m.item_id")
+    read = "ReadIndex on=materialize.public"
+    assert [line.strip() for line in lines[2:4]] == [
+        f"{read}.marks marks_item=[differential join]",
+        f"{read}.items items_id=[differential join]",
+    ]
+    lines = explained(connection, "SELECT * FROM marks m LEFT JOIN items i ON i.id = m.item_id")
+    assert [line.strip() for line in lines[2:4]] == [
+        f"{read}.marks marks_item=[*** full scan ***]",
+        f"{read}.items items_id=[differential join]",
+    ]
+    assert "  - materialize.public.items_id (differential join)" in lines
+
+
 def test_writes_find_their_rows_through_indexes(headwater_server: HeadwaterServer) -> None:
     with psycopg.connect(headwater_server.dsn, autocommit=True) as session:
         session.execute("CREATE TABLE counters (id int, n int)")
