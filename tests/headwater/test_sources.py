@@ -97,9 +97,11 @@ def test_an_auction_goes_on_exactly_once(
     server.start()
     with psycopg.connect(server.dsn, autocommit=True) as session:
         check(seen)
-        shown = dict(row[:2] for row in session.execute("SHOW SOURCES IN CLUSTER quickstart"))
+        shown = {
+            name: kind for name, kind, *_ in session.execute("SHOW SOURCES IN CLUSTER quickstart")
+        }
         assert shown["house"] == "load-generator"
-        listed = dict(row[:2] for row in session.execute("SHOW SOURCES"))
+        listed = {name: kind for name, kind, *_ in session.execute("SHOW SOURCES")}
         assert (listed["bids"], listed["house_progress"]) == ("subsource", "progress")
         with pytest.raises(psycopg.errors.DependentObjectsStillExist):
             session.execute("DROP SOURCE bids")
