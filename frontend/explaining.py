@@ -1,4 +1,6 @@
-"""EXPLAIN that needs more than a plan: queries that are run and measured, and read times."""
+"""EXPLAIN ANALYZE: queries that are run and measured."""
+
+import contextlib
 
 from compute.measure import COLUMNS
 from controllers.compute_client import OutputFormat, PeekRequest
@@ -41,10 +43,11 @@ async def analyze(
         )
     )
     run: dict[int, RunFigures] = {}
-    async for chunk in stream:
-        for fields in decode_data_rows(chunk.data):
-            number, *figures = (int(field or 0) for field in fields)
-            run[number] = RunFigures(*figures)
+    async with contextlib.aclosing(stream):
+        async for chunk in stream:
+            for fields in decode_data_rows(chunk.data):
+                number, *figures = (int(field or 0) for field in fields)
+                run[number] = RunFigures(*figures)
     catalog = cached.catalog.for_connection(session.connection_id)
     name = cached.catalog.clusters[cluster].name
     if plan.is_json:

@@ -28,7 +28,7 @@ def parsed(text: str) -> ast.Statement:
         ("EXPLAIN RAW PLAN FOR SELECT 1", "raw", "text", False),
         ("EXPLAIN LOCALLY OPTIMIZED PLAN AS JSON FOR SELECT 1", "locally optimized", "json", False),
         (
-            "EXPLAIN PHYSICAL PLAN WITH (join implementations, keys = on) AS VERBOSE TEXT FOR TABLE t",
+            "EXPLAIN PHYSICAL PLAN WITH (join implementations, keys = on) AS TEXT FOR TABLE t",
             "physical",
             "text",
             False,
