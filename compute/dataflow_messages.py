@@ -168,14 +168,15 @@ class ShardAdvanced(msgspec.Struct, frozen=True, array_like=True, tag="shard_adv
 
 class DataflowFrontier(msgspec.Struct, frozen=True, array_like=True):
     """How far a dataflow is. `upper`: its contents are right at times before; `durable_upper`: of
-    the shard that it writes. `error` says why it cannot go on (a bug or a lost part; the replica
-    makes it anew)."""
+    the shards that it writes, which are to be compacted if `is_fragmented`. `error` says why it
+    cannot go on (a bug or a lost part; the replica makes it anew)."""
 
     id: GlobalId
     upper: Timestamp
     durable_upper: Timestamp = Timestamp(0)
     is_hydrated: bool = False
     error: str | None = None
+    is_fragmented: bool = False
 
 
 class DataflowFrontiers(msgspec.Struct, frozen=True, array_like=True, tag="dataflow_frontiers"):

@@ -67,7 +67,7 @@ MAX_BACKOFF_S: Final = 0.5
 _log: Final = structlog.get_logger(__name__)
 
 
-Relay = Callable[[Replica, ShardId, Timestamp], None]
+Relay = Callable[[Replica, ShardId, Timestamp, bool], None]
 
 
 class Cluster:
@@ -194,10 +194,12 @@ class Cluster:
         self.dataflows.refuse(id, error)
         self._send_waiting()
 
-    def _advanced(self, process: str, shard: ShardId, upper: Timestamp) -> None:
+    def _advanced(
+        self, process: str, shard: ShardId, upper: Timestamp, is_fragmented: bool
+    ) -> None:
         replica = self.replicas.get(process)
         if replica is not None:
-            self._relay(replica, shard, upper)
+            self._relay(replica, shard, upper, is_fragmented)
 
     def fail_all(self, error: SqlError) -> None:
         """End every request and subscription with `error`."""

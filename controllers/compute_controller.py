@@ -63,7 +63,7 @@ SILENCE_CHECK_S: Final = 5.0
 COMPACTION_INTERVAL_S: Final = 1.0
 
 
-ShardListener = Callable[[ShardId, Timestamp], object]
+ShardListener = Callable[[ShardId, Timestamp, bool], object]
 
 
 class ComputeClusters:
@@ -91,7 +91,8 @@ class ComputeClusters:
         return iter(self._clusters.values())
 
     def add_shard_listener(self, listener: ShardListener) -> None:
-        """Tell `listener` of each upper that a replica moved."""
+        """Tell `listener` of each upper that a replica moved, and whether the shard is to be
+        compacted."""
         self._shard_listeners.append(listener)
 
     def expect_cluster(self, spec: ClusterSpec) -> None:
@@ -297,10 +298,10 @@ class ComputeClusters:
             )
         return cluster
 
-    def _relay(self, by: Replica, shard: ShardId, upper: Timestamp) -> None:
+    def _relay(self, by: Replica, shard: ShardId, upper: Timestamp, is_fragmented: bool) -> None:
         """A replica moved the upper of a shard: tell the others that read it."""
         for listener in self._shard_listeners:
-            listener(shard, upper)
+            listener(shard, upper, is_fragmented)
         for cluster in self._clusters.values():
             cluster.news.advanced(shard, upper, by)
 

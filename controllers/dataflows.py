@@ -50,7 +50,7 @@ MAX_REMEMBERED_DROPS: Final = 1000
 MAX_LOGGED_FAILURES: Final = 3  # of one dataflow on one replica, until it goes on
 
 Send = Callable[[str, Command], None]
-Advanced = Callable[[str, ShardId, Timestamp], None]
+Advanced = Callable[[str, ShardId, Timestamp, bool], None]
 
 _log: Final = structlog.get_logger("headwater.dataflows")
 
@@ -128,7 +128,7 @@ class Dataflow:
 
 class ClusterDataflows:
     """The dataflows of a cluster. Everything is synchronous; `send` reaches a connected replica,
-    `advanced` is told by which replica a shard has moved."""
+    `advanced` is told by which replica a shard has moved, and whether it is to be compacted."""
 
     def __init__(self, collections: StorageCollections, send: Send, advanced: Advanced) -> None:
         self._collections = collections
@@ -308,7 +308,7 @@ class ClusterDataflows:
             if frontier.durable_upper > dataflow.durable_upper:
                 dataflow.durable_upper = frontier.durable_upper
                 for shard in dataflow.shards if dataflow.dropped_at is None else ():
-                    self._advanced(replica, shard, frontier.durable_upper)
+                    self._advanced(replica, shard, frontier.durable_upper, frontier.is_fragmented)
             self._settle_hold(dataflow)
         return is_news
 

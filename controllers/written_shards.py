@@ -17,7 +17,7 @@ MAX_AT_ONCE: Final = 8
 
 
 class WrittenShards:
-    """`notice_written` is told of each shard that has changed, and keeps it small."""
+    """`notice_written` is told of each shard that is to be compacted."""
 
     def __init__(
         self, location: PersistLocation, notice_written: Callable[[ShardId], None]
@@ -36,7 +36,7 @@ class WrittenShards:
         async def one(shard: ShardId, since: Timestamp) -> None:
             async with permits:
                 state = await open_shard(self._location, shard, self._epoch, since)
-            self.advanced(shard, state.upper)
+            self.advanced(shard, state.upper, is_fragmented=True)
 
         async with asyncio.TaskGroup() as group:
             for shard, since in sinces.items():
@@ -46,13 +46,13 @@ class WrittenShards:
         """The durable upper of an open shard, as last told."""
         return self._uppers[shard]
 
-    def advanced(self, shard: ShardId, upper: Timestamp) -> bool:
-        """A replica says that the upper of `shard` is `upper`; whether that is news."""
-        if upper <= self._uppers.get(shard, -1):
-            return False
-        self._uppers[shard] = upper
-        self._notice_written(shard)
-        return True
+    def advanced(self, shard: ShardId, upper: Timestamp, is_fragmented: bool) -> None:
+        """A replica says that the upper of `shard` is `upper`, and whether there is something to
+        compact: a shard of which only the upper moves costs nothing."""
+        if upper > self._uppers.get(shard, -1):
+            self._uppers[shard] = upper
+            if is_fragmented:
+                self._notice_written(shard)
 
     def forget(self, shard: ShardId) -> None:
         """The shard was dropped: it is for the storage controller to finalize."""

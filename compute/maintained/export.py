@@ -50,6 +50,11 @@ class Export(Protocol):
         ...
 
     @property
+    def is_fragmented(self) -> bool:
+        """Whether it is time to compact the shard that is written."""
+        ...
+
+    @property
     def row_count(self) -> int:
         """Rows that are kept here, for `DataflowSizes`."""
         ...

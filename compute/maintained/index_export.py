@@ -98,6 +98,10 @@ class IndexArrangement:
         return NO_TIME
 
     @property
+    def is_fragmented(self) -> bool:
+        return False
+
+    @property
     def row_count(self) -> int:
         return self.arrangement.row_count
 

@@ -110,6 +110,7 @@ class MaintainedDataflow:
             self.export.durable_upper,
             self.phase in (Phase.RUNNING, Phase.ENDED),
             None if error is None else f"{type(error).__name__}: {error}",
+            self.export.is_fragmented,
         )
 
     @property

@@ -34,6 +34,7 @@ from core.ids import MIN_TIMESTAMP, Timestamp, next_timestamp
 from core.rows import RowCodec
 from persist.batches import Batch, BatchBuilder, part_prefix
 from persist.blob import Blob
+from persist.compaction import awaits_since
 from persist.machine import RefusedError
 from persist.shard_state import CompareAndAppend, ShardBatch, ShardState
 
@@ -161,6 +162,10 @@ class Sink:
     @property
     def durable_upper(self) -> Timestamp:
         return self.shard.upper
+
+    @property
+    def is_fragmented(self) -> bool:
+        return self.may_write and awaits_since(self.shard.machine.state)
 
     @property
     def row_count(self) -> int:

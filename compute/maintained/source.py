@@ -32,6 +32,7 @@ from core.load_generators import OUTPUTS, PROGRESS, PROGRESS_DESC
 from core.rows import RowCodec, codec_for
 from core.sql_types import RelationDesc
 from persist.batches import Batch, BatchBuilder, part_prefix
+from persist.compaction import awaits_since
 from persist.location import PersistLocation
 from persist.machine import Machine, RefusedError, apply_together
 from persist.shard_state import CompareAndAppend, ShardBatch, ShardState
@@ -94,6 +95,10 @@ class LoadGeneratorSource:
     @property
     def durable_upper(self) -> Timestamp:
         return self._upper
+
+    @property
+    def is_fragmented(self) -> bool:
+        return any(awaits_since(machine.state) for machine in self._machines.values())
 
     @property
     def row_count(self) -> int:

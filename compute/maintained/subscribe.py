@@ -104,6 +104,10 @@ class SubscribeSink:
         subscriptions.add(self._id, self)
 
     @property
+    def is_fragmented(self) -> bool:
+        return False
+
+    @property
     def row_count(self) -> int:
         return sum(len(moment.changes) for moment in self._moments())
 

@@ -55,7 +55,7 @@ class Cluster:
         self.dataflows = ClusterDataflows(
             collections,
             self._send,
-            lambda *advance: self.advanced.append(advance),
+            lambda replica, shard, upper, _: self.advanced.append((replica, shard, upper)),
         )
         self.dataflows.set_has_replicas(True)
 

@@ -63,8 +63,8 @@ class Life:
         elif isinstance(command, DropDataflow):
             self.told[replica].pop(command.id, None)
 
-    def _ignore(self, replica: str, shard: ShardId, upper: Timestamp) -> None:
-        del replica, shard, upper
+    def _ignore(self, replica: str, shard: ShardId, upper: Timestamp, is_fragmented: bool) -> None:
+        del replica, shard, upper, is_fragmented
 
     def act(self, action: str, number: int) -> None:
         replica = REPLICAS[number % 2]
