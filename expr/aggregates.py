@@ -71,6 +71,11 @@ class BaseAggregate:
     is_ordered = False
     inline_add: ClassVar[str | None] = None
 
+    def __init_subclass__(cls) -> None:
+        """The source that stands for `add` does not stand for another one."""
+        if "add" in cls.__dict__ and "inline_add" not in cls.__dict__:
+            cls.inline_add = None
+
     def start(self) -> State:
         raise NotImplementedError
 

@@ -50,11 +50,13 @@ class PlannedLookup(NamedTuple):
 
 
 class PlannedPath(NamedTuple):
-    """What a change of input `first` does, and where it puts the join's columns."""
+    """What a change of input `first` does, and where it puts the join's columns in rows of `width`
+    columns."""
 
     first: int
     lookups: tuple[PlannedLookup, ...]
     outputs: tuple[int, ...]
+    width: int
 
 
 @dataclass(slots=True)
@@ -125,7 +127,7 @@ def _planned(
         starts[chosen] = total
         total += totals[chosen]
     outputs = [starts[i] + column for i, width in enumerate(widths) for column in range(width)]
-    return PlannedPath(first, tuple(lookups), tuple(outputs))
+    return PlannedPath(first, tuple(lookups), tuple(outputs), total)
 
 
 def _shared(keys: InputKeys, bound: dict[int, Place]) -> list[int]:
@@ -144,21 +146,22 @@ def _path(
         side = sides[lookup.side]
         arrangement, key = side.find(lookup)
         lookups.append(Lookup(arrangement, key, lookup.side < planned.first, side.stage))
-    return Path(tuple(lookups), finishing(planned.outputs, types, finish, context))
+    return Path(tuple(lookups), finishing(planned.outputs, planned.width, types, finish, context))
 
 
 def finishing(
     places: Sequence[int],
+    width: int,
     types: Sequence[SqlType],
     finish: RowStage,
     context: EvaluationContext,
 ) -> RowFunction | None:
-    """`finish` of columns of `types` that stand at `places` in the rows it gets; None: those rows
-    are what is wanted."""
+    """`finish` of columns of `types` that stand at `places` in the rows of `width` columns that it
+    gets; None: those rows are what is wanted."""
     scalars = finish.outputs
     if scalars is None:
         scalars = tuple(ColumnRef(index, t) for index, t in enumerate(types))
-        if not finish.predicates and list(places) == list(range(len(types))):
+        if not finish.predicates and list(places) == list(range(width)):
             return None
     predicates = tuple(rewritten(scalar, places.__getitem__) for scalar in finish.predicates)
     outputs = tuple(rewritten(scalar, places.__getitem__) for scalar in scalars)

@@ -82,7 +82,11 @@ class _OuterJoinBuilder:
         outputs = tuple(ColumnRef(index, types[index]) for index in wanted)
         conditions = () if self._condition is None else (self._condition,)
         finish = partial(
-            finishing, types=types, finish=RowStage(conditions, outputs), context=self._context
+            finishing,
+            width=len(types),
+            types=types,
+            finish=RowStage(conditions, outputs),
+            context=self._context,
         )
         exchanged = (*range(right_width, right_width + width), *range(right_width))
         to_right = Lookup(self._arranged_right(), left_key, sees_staged=False)

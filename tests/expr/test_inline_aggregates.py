@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import expr.library  # noqa: F401
-from core.sql_types import INT4, INT8, SqlType
+from core.sql_types import FLOAT8, INT4, INT8, SqlType
 from expr.aggregates import AggregateFunction, aggregate_function
 from expr.registry import FunctionKind, all_functions
 from expr.scalar import EvaluationContext
@@ -31,6 +31,12 @@ def written_out() -> list[tuple[str, AggregateFunction]]:
 
 
 WRITTEN_OUT = dict(written_out())
+
+
+def test_a_source_does_not_stand_for_another_add() -> None:
+    args = (FLOAT8, FLOAT8)
+    counted = aggregate_function("regr_count(float8,float8)", args, INT8, EvaluationContext())
+    assert counted.inline_add is None
 
 
 def test_sums_counts_and_averages_of_integers_are_written_out() -> None:
