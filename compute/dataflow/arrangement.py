@@ -19,6 +19,7 @@ from typing import Any, Final
 
 from compute.dataflow.history import History
 from compute.dataflow.updates import Identity, Update, Updates, add_row, consolidate
+from compute.execution import CHUNK_ROWS, Chunk
 from compute.operators.keys import KeyFunction, same_row
 from core.ids import MAX_TIMESTAMP, Timestamp
 from core.rows import Datum, Row
@@ -80,6 +81,21 @@ class Arrangement:
             return self._entries(group)
         return ((group, 1),)
 
+    def joined(self, updates: Updates, key_of: KeyFunction) -> Updates:
+        """Each update with each row of its key as of the last commit; a key of None has none."""
+        groups, entries = self._groups, self._entries
+        out: Updates = []
+        for row, diff in updates:
+            key = key_of(row)
+            group: Any = None if key is None else groups.get(key)
+            if group is None:
+                continue
+            if isinstance(group, dict):
+                out += [(row + other, diff * weight) for other, weight in entries(group)]
+            else:
+                out.append((row + group, diff))
+        return out
+
     def get_at(self, key: Datum, ts: Timestamp) -> Iterable[Update]:
         """The rows of a key at a time from `since` on."""
         history = self._history
@@ -103,14 +119,27 @@ class Arrangement:
             else:
                 yield group, 1
 
-    def scan_at(self, ts: Timestamp) -> Iterator[Update]:
+    def scan_at(self, ts: Timestamp) -> Iterator[Chunk]:
         """Every row at a time from `since` on. The caller holds `ts` while it iterates; commits may
-        happen in between. The first step lists the keys: it costs some ns for each."""
-        keys: list[Datum] = list(self._groups)
-        if self._history is not None:
-            keys += self._history.touched_after(ts).difference(self._groups)
-        for key in keys:
-            yield from tuple(self.get_at(key, ts))
+        happen in between. The first step lists the keys: some ns for each."""
+        touched = set() if self._history is None else self._history.touched_after(ts)
+        keys = list(self._groups)
+        groups: list[Any] = list(self._groups.values())
+        for start in range(0, len(keys), CHUNK_ROWS):
+            stop = start + CHUNK_ROWS
+            names, some = keys[start:stop], groups[start:stop]
+            if touched.isdisjoint(names) and dict not in set(map(type, some)):
+                yield Chunk(some, None)  # rows do not change, whatever happens to the key
+                continue
+            found: Updates = []
+            for key, group in zip(names, some, strict=True):
+                if isinstance(group, dict) or key in touched:
+                    found += self.get_at(key, ts)
+                else:
+                    found.append((group, 1))
+            yield _chunk(found)
+        for key in touched.difference(keys):
+            yield _chunk(self.get_at(key, ts))
 
     def stage(self, updates: Updates) -> None:
         """Add to what the next commit changes."""
@@ -225,3 +254,8 @@ class Arrangement:
         sample = [updates[0][0] for updates, _ in zip(staged.values(), range(SAMPLED_ROWS))]
         total = sum(getsizeof(row) + sum(map(getsizeof, row)) for row in sample)
         self._row_bytes = total // len(sample)
+
+
+def _chunk(updates: Iterable[Update]) -> Chunk:
+    found = list(updates)
+    return Chunk([row for row, _ in found], [weight for _, weight in found])

@@ -12,6 +12,7 @@ them is fed as if it had been empty.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
+from itertools import repeat
 from typing import Final, NamedTuple, Protocol
 
 from compute.dataflow.arrangement import Arrangement
@@ -40,6 +41,10 @@ class ArrangementReader(Protocol):
 
     def get(self, key: Datum) -> Iterable[Update]:
         """The rows of a key before the step."""
+        ...
+
+    def joined(self, updates: Updates, key_of: KeyFunction) -> Updates:
+        """Each update with each row that its key had before the step; a key of None has none."""
         ...
 
     def scan(self) -> Iterator[Update]:
@@ -71,8 +76,17 @@ class ImportedArrangement:
     def get(self, key: Datum) -> Iterable[Update]:
         return self.arrangement.get_at(key, self._before)
 
+    def joined(self, updates: Updates, key_of: KeyFunction) -> Updates:
+        return [
+            (row + other, diff * weight)
+            for row, diff in updates
+            if (key := key_of(row)) is not None
+            for other, weight in self.get(key)
+        ]
+
     def scan(self) -> Iterator[Update]:
-        return self.arrangement.scan_at(self._before)
+        for rows, weights in self.arrangement.scan_at(self._before):
+            yield from zip(rows, repeat(1) if weights is None else weights)
 
 
 class Importable(NamedTuple):

@@ -8,6 +8,7 @@ row whose key cannot be computed is an error in data of the whole index.
 """
 
 from collections.abc import Callable, Iterable, Iterator
+from itertools import chain, islice, repeat
 from typing import Final
 
 from compute.compiled import row_key
@@ -192,16 +193,15 @@ class IndexAt:
     def scan(self, columns: tuple[int, ...] | None) -> Iterator[list[Row]]:
         whole = columns is None or columns == tuple(range(len(self._index.types)))
         project = None if whole or columns is None else projection(columns)
-        rows: list[Row] = []
-        for row, weight in self._index.arrangement.scan_at(self._as_of):
-            out = row if project is None else project(row)
-            while weight + len(rows) >= CHUNK_ROWS:
-                count = CHUNK_ROWS - len(rows)
-                yield rows + [out] * count
-                rows, weight = [], weight - count
-            rows += [out] * weight
-        if rows:
-            yield rows
+        for rows, weights in self._index.arrangement.scan_at(self._as_of):
+            if project is not None:
+                rows = list(map(project, rows))
+            if weights is None:
+                yield rows
+                continue
+            copies = chain.from_iterable(map(repeat, rows, weights))
+            while chunk := list(islice(copies, CHUNK_ROWS)):
+                yield chunk
 
     def lookup(self, key: Row) -> Iterable[Update]:
         return self._index.get_at(key, self._as_of)

@@ -2,10 +2,10 @@
 
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from itertools import repeat
 from typing import Final
 
 from compute.dataflow.updates import ErrorUpdates, Updates
-from compute.maintained.decoding import PART_ROWS
 from compute.maintained.feed import FeedLostError, Part
 from compute.maintained.index_export import IndexArrangement
 from compute.maintained.progress import Progress
@@ -48,13 +48,8 @@ class IndexFeed:
         index.hold(as_of)
         try:
             yield Part([], index.errors.all_at(as_of))
-            rows: Updates = []
-            for update in index.arrangement.scan_at(as_of):
-                rows.append(update)
-                if len(rows) == PART_ROWS:
-                    yield Part(rows, [])
-                    rows = []
-            yield Part(rows, [])
+            for rows, weights in index.arrangement.scan_at(as_of):
+                yield Part(list(zip(rows, repeat(1) if weights is None else weights)), [])
         finally:
             index.release(as_of)
 

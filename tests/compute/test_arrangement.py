@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from compute.dataflow.arrangement import Arrangement
 from compute.dataflow.updates import Updates, consolidate
+from compute.execution import Chunk
 from compute.operators.keys import group_key, identity_key
 from core.ids import GlobalId, Timestamp
 from core.rows import Row, codec_for
@@ -35,6 +36,11 @@ def batches(draw: st.DrawFn) -> list[Updates]:
     return found
 
 
+def updates_of(chunk: Chunk) -> Updates:
+    rows, weights = chunk
+    return [(row, 1 if weights is None else weights[n]) for n, row in enumerate(rows)]
+
+
 @given(changes=batches())
 def test_an_arrangement_can_be_read_at_every_held_time(changes: list[Updates]) -> None:
     encode = codec_for(TYPES).encode
@@ -44,8 +50,8 @@ def test_an_arrangement_can_be_read_at_every_held_time(changes: list[Updates]) -
     scans = []
     for number, updates in enumerate(changes):
         arrangement.hold(Timestamp(number))
-        scan = arrangement.scan_at(Timestamp(number))
-        scans.append(chain(list(islice(scan, 1)), scan))
+        scan = map(updates_of, arrangement.scan_at(Timestamp(number)))
+        scans.append(chain.from_iterable(chain(list(islice(scan, 1)), scan)))
         arrangement.stage(updates)
         arrangement.commit(Timestamp(number + 1))
         for _ in arrangement.compact(Timestamp(number + 1)):
@@ -56,7 +62,7 @@ def test_an_arrangement_can_be_read_at_every_held_time(changes: list[Updates]) -
         if number < len(scans):
             begun_before = list(scans[number])
             assert encoded_multiset(begun_before, relation) == encoded_multiset(expected, relation)
-        seen = list(arrangement.scan_at(Timestamp(number)))
+        seen = list(chain.from_iterable(map(updates_of, arrangement.scan_at(Timestamp(number)))))
         assert encoded_multiset(seen, relation) == encoded_multiset(expected, relation)
         for key in {row[0] for row, _ in expected}:
             group = [(row, diff) for row, diff in expected if row[0] == key]

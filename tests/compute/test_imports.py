@@ -1,5 +1,7 @@
 """Joins that look up what other dataflows of the replica have arranged, at their own time."""
 
+from itertools import repeat
+
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -56,8 +58,9 @@ def hydrate(dataflow: Dataflow, tables: dict[GlobalId, Multiset]) -> Updates:
             maintained += dataflow.step(START, {id: [update]})
     for imported in dataflow.imports:
         if imported.feeds_snapshot:
-            for update in imported.importable.arrangement.scan_at(START):
-                maintained += dataflow.feed_import(imported, [update])
+            for rows, weights in imported.importable.arrangement.scan_at(START):
+                for update in zip(rows, weights or repeat(1)):
+                    maintained += dataflow.feed_import(imported, [update])
     return maintained
 
 
