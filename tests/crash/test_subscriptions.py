@@ -20,6 +20,7 @@ from tests.subscribing import Follower
 WRITERS: Final = 4
 MOST_ACKNOWLEDGEMENTS: Final = 100
 VIEW: Final = "remainders"
+RETAINED: Final = "RETAIN HISTORY FOR '1 hour'"  # who resumes reads as far back as it was away
 FINISH_S: Final = 60.0
 
 
@@ -71,14 +72,10 @@ async def test_resumed_subscriptions_survive_kills(server: HeadwaterServer, roun
     victims = [*VICTIMS] * rounds
     rng.shuffle(victims)
     log = WriteLog()
-    async with await psycopg.AsyncConnection.connect(
-        server.internal_dsn, autocommit=True
-    ) as system:
-        await system.execute("ALTER SYSTEM SET since_lag = '1h'")
     connection = await connect(lambda: server.dsn)
-    await connection.execute(f"CREATE TABLE {TABLE} (n int NOT NULL)")
+    await connection.execute(f"CREATE TABLE {TABLE} (n int NOT NULL) WITH ({RETAINED})")
     await connection.execute(
-        f"CREATE MATERIALIZED VIEW {VIEW} AS "
+        f"CREATE MATERIALIZED VIEW {VIEW} WITH ({RETAINED}) AS "
         f"SELECT n % 7 AS r, count(*) AS c FROM {TABLE} GROUP BY n % 7"
     )
     await connection.execute(f"INSERT INTO {TABLE} VALUES (0)")
