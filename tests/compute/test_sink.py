@@ -357,3 +357,36 @@ async def test_a_replica_that_begins_after_the_shards_upper_appends_the_differen
         assert await database.contents(state, ts) == history.contents(ts)
     assert sum(batch.batch.update_count for batch in state.batches) == 5
     await late.kill()
+
+
+@pytest.mark.parametrize("is_large", [False, True])
+async def test_a_writer_may_end_between_any_two_steps(
+    is_large: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows_each = 700 if is_large else 3  # more than stand inline, or are encoded at once
+    turns, is_through = 0, False
+    while not is_through:
+        database, history = Database(), History()
+        await database.create()
+        history.add([(row(number), 1) for number in range(rows_each)], [(error(1), 1)])
+        first = await restarted(database, history, None)
+        first.follow()
+        for number in range(3):
+            history.add([(row(number), -1), (row(number + 1_000), 1)], [])
+            first.follow()
+        history.add([(row(number + 2_000), 1) for number in range(rows_each)], [(error(1), -1)])
+        first.follow()
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        is_through = first.written.upper == history.upper
+        await first.kill()
+        await check(database, history)
+        second = await restarted(database, history, None)
+        second.follow()
+        await until_durable(second, history.upper)
+        await check(database, history)
+        held = sum(batch.batch.update_count for batch in (await database.state()).batches)
+        assert held == 2 * rows_each + 8  # each change once: nothing was corrected afterwards
+        await second.kill()
+        turns += 1
+    assert turns > 3
