@@ -8,7 +8,6 @@ input and key, which are shared with whoever else arranges the same rows by the 
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import chain
 
 from compute.dataflow.chain import RowFunction
 from compute.dataflow.imported import ArrangementReader
@@ -28,20 +27,28 @@ class Lookup:
 
     def run(self, updates: Updates, errors: Errors) -> Updates:
         """The updates joined with what they find."""
-        get, key_of, stage = self.arrangement.get, self.key, self.stage
+        if self.stage is not None:
+            return self._through(self.stage, updates, errors)
+        key_of = self.key
+        out = self.arrangement.joined(updates, key_of)
         staged = self.arrangement.staged if self.sees_staged else None
+        if staged:
+            for row, diff in updates:
+                key = key_of(row)
+                if key is not None and (changes := staged.get(key)):
+                    out += [(row + other, diff * weight) for other, weight in changes]
+        return out
+
+    def _through(self, stage: RowFunction, updates: Updates, errors: Errors) -> Updates:
+        get, key_of = self.arrangement.get, self.key
+        staged = self.arrangement.staged if self.sees_staged else {}
         out: Updates = []
         for row, diff in updates:
             key = key_of(row)
             if key is None:
                 continue
-            found = get(key)
-            if staged and (changes := staged.get(key)):
-                found = chain(found, changes)
-            if stage is not None:
-                found = stage.run(list(found), errors)
-            for other, weight in found:
-                out.append((row + other, diff * weight))
+            found = stage.run([*get(key), *staged.get(key, ())], errors)
+            out += [(row + other, diff * weight) for other, weight in found]
         return out
 
 
