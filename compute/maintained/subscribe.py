@@ -140,14 +140,13 @@ class SubscribeSink:
                 self._fail(self._too_large())
 
     def frontier(self, upper: Timestamp) -> None:
-        if self._is_ending or upper <= self._upper:
+        if self._is_ending:
             return
         if self._open is not None and self._open.ts < upper:
             self._close_moment()
-        self._upper = min(upper, self._until)
-        if not self._queue and not self._is_progress_due():
-            return
-        self._enqueue()
+        self._upper = max(self._upper, min(upper, self._until))
+        if self._queue or (self._upper > self._sent_upper and self._is_progress_due()):
+            self._enqueue()
 
     async def room(self) -> None:
         """Changes are taken in as they come: a slow subscriber is not waited for."""

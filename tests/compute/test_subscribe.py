@@ -15,6 +15,7 @@ from compute.dataflow_messages import (
     SubscribeEnvelope,
     SubscribeExport,
 )
+from compute.maintained import subscribe
 from compute.maintained.subscribe import SubscribeSink, needs_contents
 from compute.maintained.subscriptions import Subscriptions
 from compute.output_format import OutputFormat, OutputKind
@@ -280,6 +281,20 @@ def test_who_needs_the_contents() -> None:
     assert needs(Project(rows, (1,)), table, with_snapshot=True)
     assert needs(rows, view, with_snapshot=False)  # it may hold errors
     assert needs(counted, table, with_snapshot=False)
+
+
+async def test_progress_that_was_put_off_is_made_up_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    subscriber = Subscriber()
+    subscriber.sink.frontier(Timestamp(11))
+    await subscriber.settle()
+    monkeypatch.setattr(subscribe, "PROGRESS_INTERVAL_S", 1e9)
+    subscriber.sink.frontier(Timestamp(12))
+    await subscriber.settle()
+    assert [batch.upper for batch in subscriber.batches] == [11]
+    monkeypatch.setattr(subscribe, "PROGRESS_INTERVAL_S", 0.0)
+    subscriber.sink.frontier(Timestamp(12))
+    await subscriber.settle()
+    assert [batch.upper for batch in subscriber.batches] == [11, 12]
 
 
 async def test_only_some_batches_tell_of_nothing_but_time() -> None:
