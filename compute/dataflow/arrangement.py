@@ -203,9 +203,11 @@ class Arrangement:
             yield
 
     def compact(self, since: Timestamp) -> Iterator[None]:
-        """Forget the history before `since` as far as holds allow; yields between bounded steps."""
-        if self._history is not None:
-            yield from self._history.compact(min((since, *self._holds)))
+        """Forget the history before `since` as far as holds allow, in the bounded steps that are
+        returned; reads before it are over at once."""
+        if self._history is None:
+            return iter(())
+        return self._history.compact(min((since, *self._holds)))
 
     def _entries(self, group: Any) -> Iterable[Update]:
         entries: Iterable[Update] = group.items() if self._is_exact else group.values()

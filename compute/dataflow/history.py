@@ -83,8 +83,12 @@ class History:
         return {key for time in self._times if time > ts for key in self._at[time]}
 
     def compact(self, since: Timestamp) -> Iterator[None]:
-        """Forget the changes through `since`; yields between bounded steps."""
+        """No reads before `since` from now on; forget what they would need in the steps that are
+        returned, which are bounded."""
         self.since = max(self.since, since)
+        return self._forget_all()
+
+    def _forget_all(self) -> Iterator[None]:
         by_key = self._by_key
         while self._times and self._times[0] <= self.since:
             changes = self._at.pop(self._times.popleft())

@@ -114,7 +114,8 @@ class IndexArrangement:
         upper = self.upper
         since = min(since, Timestamp(upper - 1 - self.retain_us))
         if since > self.since:
-            self._scheduler.work_off(self._compact(since))
+            self._scheduler.work_off(self.arrangement.compact(since))
+            self.errors.compact(self.since)
 
     def close(self) -> None:
         if not self.is_closed:
@@ -147,10 +148,6 @@ class IndexArrangement:
     def _free_if_unused(self) -> None:
         if self.is_closed and not self.arrangement.is_held:
             self._scheduler.work_off(self.arrangement.dismantle())
-
-    def _compact(self, since: Timestamp) -> Iterator[None]:
-        yield from self.arrangement.compact(since)
-        self.errors.compact(self.since)
 
     def _with_keys(self, updates: Updates) -> tuple[Updates, ErrorUpdates]:
         """The updates whose key can be computed, and the errors of the others."""

@@ -38,13 +38,17 @@ class Replica:
         on: str,
         relation: Relation,
         as_of: Timestamp,
+        *,
+        retain_us: int = 0,
         **shards: ShardId,
     ) -> GlobalId:
         """An index by the first column of a relation over tables; its id."""
         id = GlobalId(f"{on}i")
         sources = tuple(CollectionSource(GlobalId(name), shard) for name, shard in shards.items())
         export = IndexExport(GlobalId(on), (ColumnRef(0, INT4),))
-        self.registry.create(DataflowDescription(id, relation, sources, as_of, export))
+        self.registry.create(
+            DataflowDescription(id, relation, sources, as_of, export, retain_history_us=retain_us)
+        )
         return id
 
     async def rows(self, index: GlobalId, ts: Timestamp) -> list[Row]:

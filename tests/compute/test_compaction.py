@@ -1,5 +1,6 @@
 """Indexes forget their past while others look them up at times of their own."""
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -8,6 +9,7 @@ from core.ids import Timestamp
 from core.sql_types import INT4
 from expr.relation import Join
 from expr.scalar import ColumnRef
+from persist.snapshot import SinceError
 from persist.txn_reader import TxnsReader
 from tests.compute.replica import Replica, table, write
 from tests.persist.txns_environment import OTHER, TABLE, TXNS, MemoryEnvironment
@@ -56,4 +58,30 @@ async def test_what_is_forgotten_is_needed_by_nobody(changes: list[Change]) -> N
     ts = await writer.commit([write(TABLE, 0), write(OTHER, 0)])
     found = await replica.rows(both, ts)
     assert found.count((0, 0)) == (contents[TABLE].count(0) + 1) * (contents[OTHER].count(0) + 1)
+    await replica.close()
+
+
+async def test_an_index_retains_as_much_of_its_past_as_was_asked_for() -> None:
+    process = await MemoryEnvironment().take_over()
+    writer = process.writer
+    replica = Replica(process, await TxnsReader.open(process.location, TXNS))
+    start = await writer.commit([], register=[TABLE])
+    index = replica.create_index("u1", table("u1"), start, retain_us=1_000_000, u1=TABLE)
+    old = await writer.commit([write(TABLE, 1)])
+    new = await writer.commit([write(TABLE, 2)], not_before=Timestamp(old + 900_000))
+    assert await replica.rows(index, new) == [(1,), (2,)]
+    replica.registry.allow_compaction(new)
+    assert await replica.rows(index, old) == [(1,)]
+    last = await writer.commit([], not_before=Timestamp(old + 1_200_000))
+    assert await replica.rows(index, last) == [(1,), (2,)]
+    replica.registry.allow_compaction(last)
+    await replica.rows(index, last)
+    with pytest.raises(SinceError):
+        await replica.rows(index, old)
+    assert await replica.rows(index, new) == [(1,), (2,)]
+    replica.create_index("u1", table("u1"), last, u1=TABLE)  # the same one retains nothing now
+    replica.registry.allow_compaction(last)
+    await replica.rows(index, last)
+    with pytest.raises(SinceError):
+        await replica.rows(index, Timestamp(new - 1))
     await replica.close()
