@@ -271,7 +271,8 @@ class Sink:
 
     def allow_writes(self, is_allowed: bool) -> None:
         """Whether this replica writes. Before it does it looks where the shard is."""
-        if is_allowed and not self.may_write:
+        if is_allowed != self.may_write:
+            self._has_written = False
             self.refetch()
         self.may_write = is_allowed
 
@@ -299,7 +300,8 @@ class Sink:
             await self._discard(append.batch, state)
         outstanding = self.outstanding
         if state.upper > outstanding.upper:
-            if outstanding.is_compared or self._has_written:
+            is_first = outstanding.is_compared and not self._has_settled
+            if is_first or self._has_written:
                 await self._compare(state)
             else:
                 outstanding.trust(state.upper)
