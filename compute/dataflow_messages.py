@@ -169,7 +169,7 @@ class ShardAdvanced(msgspec.Struct, frozen=True, array_like=True, tag="shard_adv
 class DataflowFrontier(msgspec.Struct, frozen=True, array_like=True):
     """How far a dataflow is. `upper`: its contents are right at times before; `durable_upper`: of
     the shards that it writes, which are to be compacted if `is_fragmented`. `error` says why it
-    cannot go on (a bug or a lost part; the replica makes it anew)."""
+    cannot go on (a bug or a lost part): environmentd asks for it anew."""
 
     id: GlobalId
     upper: Timestamp

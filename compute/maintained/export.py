@@ -35,8 +35,8 @@ class Export(Protocol):
 
     def frontier(self, upper: Timestamp) -> None:
         """Every change before `upper` has been given. Called after each time that had changes at an
-        input (though maybe none at the output), when hydration ends (`upper` > `as_of`), and about
-        once a second while nothing happens."""
+        input (though maybe none at the output), when hydration ends (`upper` > `as_of`), and a few
+        times a second while nothing happens."""
         ...
 
     async def room(self) -> None:
