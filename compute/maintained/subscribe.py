@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from time import perf_counter
 from typing import Final
 
-from compute.dataflow.updates import Errors, ErrorUpdates, Updates, add_row
+from compute.dataflow.updates import Errors, ErrorUpdates, Updates
 from compute.dataflow_messages import (
     SUBSCRIBE_WINDOW_BYTES,
     CollectionKind,
@@ -23,9 +23,10 @@ from compute.dataflow_messages import (
     SubscribeExport,
     SubscribeRows,
 )
-from compute.execution import LARGE_BYTES, MemoryBudget
+from compute.execution import LARGE_BYTES
 from compute.maintained.export import Upper
-from compute.maintained.subscribe_rows import ChangeEncoder, Changes, EncodedRows
+from compute.maintained.row_changes import RowChanges
+from compute.maintained.subscribe_rows import ChangeEncoder, EncodedRows
 from compute.maintained.subscriptions import Subscriptions
 from compute.protocol import MAX_FRAME_BYTES
 from compute.scheduler import SLICE_S, Scheduler
@@ -34,7 +35,6 @@ from core.ids import MIN_TIMESTAMP, Timestamp, next_timestamp
 from core.rows import codec_for
 from expr.relation import Get, Project, column_types
 
-CHANGE_OVERHEAD_BYTES: Final = 250
 MAX_PIECE_BYTES: Final = MAX_FRAME_BYTES - 2 * SUBSCRIBE_WINDOW_BYTES
 PROGRESS_INTERVAL_S: Final = 0.5  # of batches that tell of nothing but time
 
@@ -55,17 +55,19 @@ def needs_contents(description: DataflowDescription) -> bool:
 class _Moment:
     """The changes at one time, or the error that ends the subscription there."""
 
-    def __init__(self, ts: Timestamp, error: SqlError | None = None) -> None:
+    __slots__ = ("changes", "error", "pieces", "ts")
+
+    def __init__(
+        self, ts: Timestamp, changes: RowChanges | None = None, error: SqlError | None = None
+    ) -> None:
         self.ts = ts
+        self.changes = changes
         self.error = error
-        self.budget = MemoryBudget(0)
-        self.changes: Changes = self.budget.keep({})
-        self.size_bytes = 0
         self.pieces: Iterator[EncodedRows | None] | None = None
 
-    def measure(self) -> None:
-        """Count anew, since changes may have cancelled."""
-        self.size_bytes = sum(map(len, self.changes)) + CHANGE_OVERHEAD_BYTES * len(self.changes)
+    @property
+    def size_bytes(self) -> int:
+        return 0 if self.changes is None else self.changes.size_bytes
 
 
 class SubscribeSink:
@@ -109,7 +111,7 @@ class SubscribeSink:
 
     @property
     def row_count(self) -> int:
-        return sum(len(moment.changes) for moment in self._moments())
+        return sum(len(moment.changes or ()) for moment in self._moments())
 
     @property
     def size_bytes(self) -> int:
@@ -124,19 +126,16 @@ class SubscribeSink:
         moment = self._open
         if moment is None or moment.ts != ts:
             self._close_moment()
-            moment = self._open = _Moment(ts)
+            moment = self._open = _Moment(ts, RowChanges(self._encode_row))
         for error, diff in errors:
             self._errors.add(error, diff)
-        if ts < self._first:
+        changes = moment.changes
+        if ts < self._first or changes is None:
             return
-        encode, changes = self._encode_row, moment.changes
-        for row, diff in updates:
-            name = encode(row)
-            add_row(changes, name, row, diff)
-            moment.size_bytes += len(name) + CHANGE_OVERHEAD_BYTES
-        if moment.size_bytes > self._export.max_moment_bytes:
-            moment.measure()
-            if moment.size_bytes > self._export.max_moment_bytes:
+        changes.add(updates)
+        if changes.size_bytes > self._export.max_moment_bytes:
+            changes.measure()
+            if changes.size_bytes > self._export.max_moment_bytes:
                 self._fail(self._too_large())
 
     def frontier(self, upper: Timestamp) -> None:
@@ -185,7 +184,7 @@ class SubscribeSink:
             return
         error = self._errors.first()
         if error is not None:
-            moment = _Moment(moment.ts, error)
+            moment = _Moment(moment.ts, error=error)
             self._is_ending = True
         elif not moment.changes:
             return
@@ -220,7 +219,7 @@ class SubscribeSink:
     def _fail(self, error: SqlError) -> None:
         """End now, without what waits."""
         self._take_no_more()
-        self._queue.append(_Moment(self._sent_upper, error))
+        self._queue.append(_Moment(self._sent_upper, error=error))
         self._enqueue()
 
     def _take_no_more(self) -> None:
@@ -233,8 +232,8 @@ class SubscribeSink:
     def _free(self, moment: _Moment) -> None:
         """Let go of a moment, in steps if it is large."""
         moment.pieces = None
-        if moment.size_bytes > LARGE_BYTES:
-            self._scheduler.work_off(moment.budget.dismantle())
+        if moment.changes is not None and moment.size_bytes > LARGE_BYTES:
+            self._scheduler.work_off(moment.changes.budget.dismantle())
 
     # Sending -------------------------------------------------------------------------------------
 
@@ -278,10 +277,7 @@ class SubscribeSink:
                 raise moment.error
             if self._credit <= 0:
                 return
-            if moment.pieces is None:
-                moment.budget.limit_bytes = 2 * self._export.max_moment_bytes
-                moment.pieces = self._encoder.encode(moment.ts, moment.changes, moment.budget)
-            for piece in moment.pieces:
+            for piece in self._pieces(moment):
                 if piece is not None:
                     if len(piece.data) > MAX_PIECE_BYTES:
                         raise SqlError(PROGRAM_LIMIT_EXCEEDED, "a row is too large to be sent")
@@ -292,3 +288,11 @@ class SubscribeSink:
             self._free(self._queue.popleft())
             if self._queue:
                 self._waiting_bytes -= self._queue[0].size_bytes
+
+    def _pieces(self, moment: _Moment) -> Iterator[EncodedRows | None]:
+        """What is left to be sent of a moment."""
+        if moment.pieces is None:
+            assert moment.changes is not None
+            moment.changes.budget.limit_bytes = 2 * self._export.max_moment_bytes
+            moment.pieces = self._encoder.encode(moment.ts, moment.changes)
+        return moment.pieces

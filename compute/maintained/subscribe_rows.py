@@ -16,7 +16,8 @@ import msgspec
 from compute.dataflow.updates import Update
 from compute.dataflow_messages import SubscribeEnvelope, SubscribeExport
 from compute.encode import result_encoder
-from compute.execution import CHUNK_ROWS, MemoryBudget
+from compute.execution import CHUNK_ROWS
+from compute.maintained.row_changes import Change, RowChanges
 from compute.operators.keys import group_key
 from compute.output_format import OutputFormat, OutputKind
 from compute.result import PIECE_BYTES
@@ -31,9 +32,6 @@ SORTED_AT_ONCE: Final = 2048
 FIRST_ROWS: Final = 16
 MAX_ROWS: Final = 256
 MAX_STEP_GROWTH: Final = 4
-
-Changes = dict[bytes, Update]  # by the encoding of the row
-_Change = tuple[bytes, Update]
 
 
 class EncodedRows(NamedTuple):
@@ -55,14 +53,12 @@ class ChangeEncoder:
         self._key_of = group_key([(column, types[column]) for column in export.key])
         self._row = _envelope_row(export, len(types))
 
-    def encode(
-        self, ts: Timestamp, changes: Changes, budget: MemoryBudget
-    ) -> Iterator[EncodedRows | None]:
+    def encode(self, ts: Timestamp, changes: RowChanges) -> Iterator[EncodedRows | None]:
         """The rows of all changes at `ts`, in messages of bounded number; None between steps.
         Raises SqlError 53200."""
         prefix = (self._time(ts), *self._progress)
         step = FIRST_ROWS
-        for part in self._parts(changes, budget):
+        for part in self._parts(changes):
             position = 0
             while position < len(part):
                 some = part[position : position + step]
@@ -77,31 +73,31 @@ class ChangeEncoder:
                 step = max(1, min(wanted, MAX_STEP_GROWTH * step, MAX_ROWS))
             yield None
 
-    def _parts(self, changes: Changes, budget: MemoryBudget) -> Iterator[list[list[_Change]]]:
+    def _parts(self, changes: RowChanges) -> Iterator[list[list[Change]]]:
         """The changes in order, those that make one row together; in lists of bounded length."""
-        ordered = self._ordered(changes, budget)
+        ordered = self._ordered(changes)
         if not self._is_keyed:
             return ([[change] for change in part] for part in ordered)
         return self._groups(ordered)
 
-    def _ordered(self, changes: Changes, budget: MemoryBudget) -> Iterator[list[_Change]]:
+    def _ordered(self, changes: RowChanges) -> Iterator[list[Change]]:
         if len(changes) <= SORTED_AT_ONCE:
-            yield sorted(changes.items(), key=self._sort_key)
+            yield sorted(changes, key=self._sort_key)
             return
-        sorter: SlicedSorter[_Change] = SlicedSorter(self._sort_key, budget)
-        items = iter(changes.items())
+        sorter: SlicedSorter[Change] = SlicedSorter(self._sort_key, changes.budget)
+        items = iter(changes)
         while chunk := list(islice(items, CHUNK_ROWS)):
             sorter.add(chunk)
             yield []
         yield from sorter.sorted()
 
-    def _groups(self, ordered: Iterator[list[_Change]]) -> Iterator[list[list[_Change]]]:
+    def _groups(self, ordered: Iterator[list[Change]]) -> Iterator[list[list[Change]]]:
         """Changes of the same key together; a group may go on in the next part."""
 
-        def key_of(change: _Change) -> Datum:
+        def key_of(change: Change) -> Datum:
             return self._key_of(change[1][0])
 
-        unfinished: list[_Change] = []
+        unfinished: list[Change] = []
         for part in ordered:
             groups = [list(group) for _, group in groupby([*unfinished, *part], key_of)]
             unfinished = groups.pop() if groups else []
@@ -119,7 +115,7 @@ def _with_plain_times(output: OutputFormat) -> tuple[OutputFormat, Callable[[int
     return msgspec.structs.replace(output, types=(MZ_TIMESTAMP, *output.types[1:])), int
 
 
-def _sort_key(export: SubscribeExport, types: tuple[SqlType, ...]) -> Callable[[_Change], Any]:
+def _sort_key(export: SubscribeExport, types: tuple[SqlType, ...]) -> Callable[[Change], Any]:
     """The order of a time's changes. Encodings are all different, so it leaves nothing open."""
     if export.envelope is not SubscribeEnvelope.DIFFS:
         by_key = row_sort_key(tuple(map(ColumnOrder, export.key)), types)
