@@ -123,7 +123,7 @@ def _word_boundary(function: Function, texts: Texts, ours: Outcome, theirs: Outc
 
 
 def _changed_abbreviation(function: Function, texts: Texts, ours: Outcome, theirs: Outcome) -> bool:
-    return function.name == "timezone" and texts[0] == "MSK"
+    return function.name in ("timezone", "make_timestamptz") and "MSK" in texts
 
 
 def _last_digits(function: Function, texts: Texts, ours: Outcome, theirs: Outcome) -> bool:
