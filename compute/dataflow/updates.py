@@ -33,6 +33,8 @@ class Errors:
 
     def add(self, error: SqlError, diff: int) -> None:
         """Count `diff` more occurrences of `error`."""
+        # Where it was raised would keep all rows of that step.
+        error.__traceback__ = error.__context__ = error.__cause__ = None
         if self.journal is not None:
             self.journal.append((error, diff))
         key = (error.sqlstate, error.message)
@@ -51,7 +53,9 @@ class Errors:
     def first(self) -> SqlError | None:
         """An error to answer a read with, the same one on every replica; None if there is none."""
         present = [key for key, count in self._counts.items() if count > 0]
-        return self._errors[min(present)] if present else None
+        if not present:
+            return None
+        return self._errors[min(present)].with_traceback(None)  # each read would add to it
 
 
 def add_row(rows: dict[Datum, Update], name: Datum, row: Row, diff: int) -> None:

@@ -175,7 +175,7 @@ class DataflowRegistry:
         dataflow = self._dataflows.get(id)
         error = self._refused.get(id) if dataflow is None else dataflow.error
         if isinstance(error, SqlError):
-            raise error
+            raise error.with_traceback(None)
         if error is not None:
             raise SqlError(CANNOT_CONNECT_NOW, f"index {id} cannot be maintained: {error!r}")
         if dataflow is None or not isinstance(dataflow.export, IndexArrangement):
