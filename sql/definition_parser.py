@@ -394,7 +394,9 @@ class DefinitionParser(SourceParser):
             column = self.name()
             self.expect_word("to")
             return ast.AlterRename(kind, name, exists, column, self.name(), start)
-        if kind in _WITH_OPTIONS or (kind == "table" and self.peek(2).value == "retain"):
+        if kind in _WITH_OPTIONS or (
+            kind in ("table", "source") and self.peek(2).value == "retain"
+        ):
             options = self.alter_options(kind, name, exists, start)
             if options is not None:
                 return options

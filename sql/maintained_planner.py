@@ -12,6 +12,7 @@ from core.errors import (
 )
 from core.sql_types import Column, RelationDesc
 from sql import syntax as ast
+from sql.catalog_view import ItemKind
 from sql.definition_text import replaced
 from sql.maintained import asserted_not_null, maintained_rows
 from sql.maintained_options import check_names, check_refresh, retain_history_us, text_of
@@ -150,6 +151,8 @@ def plan_item_options(statement: AlterOptions, context: StatementContext) -> Pla
         return plain(skipped(kind, statement.name))
     if item.kind is not item_kind:
         raise wrong_kind(item, kind)
+    if item_kind is ItemKind.SOURCE:
+        raise SqlError(FEATURE_NOT_SUPPORTED, "RETAIN HISTORY is not supported for sources")
     if statement.is_reset:
         return plain(RetainHistoryPlan(item.id, None, None))
     length = history_of(statement.options, context)

@@ -162,7 +162,8 @@ def test_webhooks_append_what_is_posted(
     assert post(server, "texts", b"x") == 404
 
 
-def test_what_cannot_be_created(session: psycopg.Connection) -> None:
+def test_what_is_refused(session: psycopg.Connection) -> None:
+    session.execute("CREATE SOURCE counted FROM LOAD GENERATOR COUNTER")
     for statement, sqlstate in (
         ("CREATE SOURCE s FROM LOAD GENERATOR AUCTION", "42601"),
         ("CREATE SOURCE s FROM LOAD GENERATOR COUNTER FOR ALL TABLES", "42601"),
@@ -174,10 +175,16 @@ def test_what_cannot_be_created(session: psycopg.Connection) -> None:
         ("CREATE SOURCE s FROM KAFKA CONNECTION k (TOPIC 't')", "0A000"),
         ("CREATE SOURCE s FROM WEBHOOK BODY FORMAT TEXT CHECK (true)", "0A000"),
         ("CREATE SUBSOURCE a OF SOURCE b REFERENCE c", "0A000"),
+        ("ALTER SOURCE counted SET (RETAIN HISTORY FOR '1h')", "0A000"),
+        ("UPDATE counted SET counter = 1", "42809"),
+        ("TRUNCATE counted", "42809"),
+        ("ALTER TABLE counted RENAME COLUMN counter TO c", "0A000"),
+        ("DROP TABLE counted", "42809"),
     ):
         with pytest.raises(psycopg.Error) as raised:
             session.execute(statement)
         assert raised.value.sqlstate == sqlstate, statement
+    session.execute("DROP SOURCE counted")
 
 
 def test_definitions_follow_renames(session: psycopg.Connection) -> None:
