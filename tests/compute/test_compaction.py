@@ -23,7 +23,7 @@ CHANGES = st.lists(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(changes=CHANGES)
 async def test_what_is_forgotten_is_needed_by_nobody(changes: list[Change]) -> None:
     process = await MemoryEnvironment().take_over()
