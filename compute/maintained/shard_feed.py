@@ -164,16 +164,16 @@ class ShardFeed:
 
     async def snapshot(self, as_of: Timestamp) -> AsyncGenerator[Part, None]:
         waiting = self._waiting()  # before the shard: what is appended meanwhile is in either
-        state = await self.shard.fetch()
-        if as_of >= state.upper and waiting is None:
-            raise FeedLostError("the sink that was as far has ended")
-        check_since(state, as_of)
-        async with contextlib.aclosing(self.shard.read(state, None, as_of)) as chunks:
-            async for chunk in chunks:
+        async with self.shard.held(await self.shard.fetch(), None, as_of) as held:
+            upper = held.state.upper
+            if as_of >= upper and waiting is None:
+                raise FeedLostError("the sink that was as far has ended")
+            check_since(held.state, as_of)
+            async for chunk in held.read(None, as_of):
                 for part in decoded_parts(chunk, self._decode):
                     yield part
         for change in waiting or ():
-            if state.upper <= change.ts <= as_of:
+            if upper <= change.ts <= as_of:
                 yield Part(change.updates, change.errors)
 
     def wake(self) -> None:

@@ -4,7 +4,8 @@ updates between two times.
 The state is fetched, never assumed; `advanced` is a hint from elsewhere that there is more.
 """
 
-from collections.abc import AsyncGenerator, Callable
+import contextlib
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from typing import Final
 
 from core.clock import Clock, system_clock
@@ -71,29 +72,55 @@ class WrittenShard:
         Raises SinceError if updates through `after` cannot be told from later ones any more,
         MissingPartError.
         """
+        async with self.held(state, after, through) as held:
+            async for chunk in held.read(after, through):
+                yield chunk
+
+    @contextlib.asynccontextmanager
+    async def held(
+        self, state: ShardState, after: Timestamp | None, through: Timestamp
+    ) -> AsyncIterator["HeldState"]:
+        """What `read` reads: `state`, or a later one whose parts could be leased. Raises SinceError
+        as `read` does."""
         if after is not None:
             check_since(state, after)
-        lease: LeasedReader | None = None
         wanted = _needed(state, after, through)
-        if any(part.key is not None for batch in wanted for part in batch.batch.parts):
-            lease = LeasedReader(self.machine, self._location, state, self._clock)
-            await lease.register()
-            state = lease.state  # compaction may have replaced what was to be read
-            if after is not None:
-                check_since(state, after)
-            wanted = _needed(state, after, through)
+        if all(part.key is None for batch in wanted for part in batch.batch.parts):
+            yield HeldState(state, self._location, None)
+            return
+        lease = LeasedReader(self.machine, self._location, state, self._clock)
+        await lease.register()
         try:
-            for batch in wanted:
-                for part in batch.batch.parts:
-                    chunk = await read_part(self._location.blob, part)
-                    chunk = select(chunk, batch.ts, after, through)
-                    if chunk.rows:
-                        yield chunk
-                    if lease is not None:
-                        await lease.renew_if_due()
+            if after is not None:
+                check_since(lease.state, after)
+            yield HeldState(lease.state, self._location, lease)
         finally:
-            if lease is not None:
-                await lease.expire()
+            await lease.expire()
+
+
+class HeldState:
+    """A state of a shard whose parts stay. Compaction may have replaced what was there before, and
+    more may have been appended: what it holds goes by its own upper."""
+
+    def __init__(
+        self, state: ShardState, location: PersistLocation, lease: LeasedReader | None
+    ) -> None:
+        self.state = state
+        self._location = location
+        self._lease = lease
+
+    async def read(
+        self, after: Timestamp | None, through: Timestamp
+    ) -> AsyncGenerator[UpdateChunk, None]:
+        """As `WrittenShard.read`."""
+        for batch in _needed(self.state, after, through):
+            for part in batch.batch.parts:
+                chunk = await read_part(self._location.blob, part)
+                chunk = select(chunk, batch.ts, after, through)
+                if chunk.rows:
+                    yield chunk
+                if self._lease is not None:
+                    await self._lease.renew_if_due()
 
 
 def _needed(

@@ -216,6 +216,27 @@ async def test_output_is_followed_before_it_is_durable() -> None:
     assert replica.feeds.shard(VIEW) is not replica.written  # nothing is kept for it
 
 
+async def test_a_snapshot_counts_once_what_is_appended_meanwhile() -> None:
+    database, history = Database(), History()
+    await database.create()
+    replica = await local(database, history)
+    history.add([((0, "too long to stand inline " * 1_000), 1)], [])
+    replica.follow()
+    await until_durable(replica, history.upper)
+    first = Follower(replica.feeds.feed(VIEW, CODEC.types), history)
+    await first.start(Timestamp(10))
+    for turns in range(30):
+        history.add([((turns, "old"), -1)] * (turns > 0) + [((turns + 1, "old"), 1)], [])
+        replica.follow()
+        for _ in range(turns):  # the append is that far under way
+            await asyncio.sleep(0)
+        follower = Follower(first.feed, history)
+        await follower.start(Timestamp(history.upper - 1))
+        follower.close()
+    first.close()
+    await replica.kill()
+
+
 async def test_history_that_is_gone_is_refused() -> None:
     database, history = Database(), History()
     await database.create()
