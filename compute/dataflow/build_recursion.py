@@ -4,7 +4,13 @@ from typing import Final, Protocol, Self
 
 from compute.dataflow.graph import Dataflow, Edge
 from compute.dataflow.iteration import Iteration
-from compute.dataflow.recursion import BindingNode, FixpointNode, Instance
+from compute.dataflow.recursion import (
+    ITERATIONS_AT_ONCE,
+    MAX_ITERATIONS,
+    BindingNode,
+    FixpointNode,
+    Instance,
+)
 from compute.operators.keys import identity_key
 from core.sql_types import BOOL, INT8
 from expr.relation import (
@@ -74,7 +80,14 @@ def build_fixpoint(builder: RelationBuilder, relation: Fixpoint, depth: int) -> 
     outside = tuple(Edge(dataflow, number, ()) for number, _ in entries)
     identities = tuple(identity_key(row_types) for row_types in types)
     node = FixpointNode(
-        make, outside, entries, identities, relation.limit, relation.returns_at_limit, [first]
+        make,
+        outside,
+        entries,
+        identities,
+        relation.limit,
+        relation.returns_at_limit,
+        at_once=MAX_ITERATIONS if isinstance(dataflow, Iteration) else ITERATIONS_AT_ONCE,
+        instances=[first],
     )
     changed = dataflow.add_timed(node, outside, ())
     for number, (local_id, row_types) in enumerate(zip(relation.ids, types, strict=True)):

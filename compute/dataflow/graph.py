@@ -5,7 +5,7 @@ before the step, together with what was staged in it, and changes only its own s
 have run, the staged changes become the present. A large change may be stepped in several parts of
 one time: an operator's rule holds for any sequence of changes, so the parts add up to the same.
 Between `defer` and `settle` nodes that compute whole groups anew only note which of them the parts
-touch.
+touch. `settle` also does what is too much for a step (a deep recursion).
 
 Some relations change by time alone (`mz_now()`): `next_event_time` tells when the dataflow must be
 stepped next though no input changes; at no time may it be stepped over.
@@ -272,10 +272,8 @@ class Dataflow:
         self._set_deferring(True)
 
     def settle(self, limit: int) -> Updates | None:
-        """Do what was deferred for `limit` groups of one node; returns the output's change, None if
-        nothing is left and deferring has ended."""
-        if not self._is_deferring:
-            return None
+        """Do what was deferred, or was too much for a step, for `limit` groups of one node; returns
+        the output's change, None if nothing is left and deferring has ended."""
         for number, node in self._grouped:
             if node.touched:
                 operator = self.operators[number]
@@ -284,7 +282,8 @@ class Dataflow:
                 operator.elapsed_ns += perf_counter_ns() - before
                 operator.rows_out += len(updates)
                 return self._advanced([(number, updates)])
-        self._set_deferring(False)
+        if self._is_deferring:
+            self._set_deferring(False)
         return None
 
     def _set_deferring(self, is_deferring: bool) -> None:

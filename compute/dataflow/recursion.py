@@ -31,6 +31,7 @@ from core.ids import Timestamp
 from core.rows import Datum
 
 MAX_ITERATIONS: Final = 1000  # of a recursion without a limit of its own; each has a state
+ITERATIONS_AT_ONCE: Final = 64  # that a step adds; what more there must be is left to the end
 MAX_ROWS: Final = 20_000_000  # of the bindings, over all iterations
 SPARE_ITERATIONS: Final = 3  # that differ in nothing, kept for changes that need them again
 
@@ -55,7 +56,8 @@ class FixpointNode:
     """The bindings at rest. Inputs: the edges outside that `entries` name, in that order.
 
     Rows of different bindings differ in type: the output only tells that there are `changes`,
-    which `BindingNode`s pass on.
+    which `BindingNode`s pass on. It is `touched` while iterations are missing: a step adds
+    `at_once` of them at most, and none while it is deferring.
     """
 
     make: Callable[[], Instance]
@@ -64,7 +66,10 @@ class FixpointNode:
     identities: tuple[Identity, ...]
     limit: int | None
     returns_at_limit: bool
+    at_once: int
     instances: list[Instance]
+    is_deferring: bool = False
+    touched: dict[int, int] = field(default_factory=dict)
     changes: list[Updates] = field(default_factory=list)
     _results: list[dict[Datum, Update]] = field(default_factory=list)
     _reported: SqlError | None = None
@@ -81,11 +86,12 @@ class FixpointNode:
             carried = self._advance(instance, inputs, carried, errors)
         self.changes = carried
         self._fold(carried)
-        while self.instances[-1].differs and self._obstacle() is None:
-            self._add_instance(inputs, errors)
-        self._drop_spare(errors)
-        self._report(errors)
-        return [update for changes in self.changes for update in changes]
+        return self._grown(0 if self.is_deferring else self.at_once, inputs, errors)
+
+    def refresh(self, errors: Errors, limit: int) -> Updates:
+        """Add one of the missing iterations, whatever `limit` says."""
+        self.changes = [NO_UPDATES] * len(self.identities)
+        return self._grown(1, [NO_UPDATES] * len(self.entries), errors)
 
     @property
     def dataflows(self) -> list[Iteration]:
@@ -144,6 +150,23 @@ class FixpointNode:
                 errors.add(error, diff)
             journal.clear()
         return results
+
+    def _grown(self, most: int, inputs: Sequence[Updates], errors: Errors) -> Updates:
+        """All changes, with those of at most so many iterations more."""
+        for _ in range(most):
+            if not self._is_missing_some():
+                break
+            self._add_instance(inputs, errors)
+        self.touched.clear()
+        if self._is_missing_some():
+            self.touched[0] = len(self.instances)
+        else:
+            self._drop_spare(errors)
+            self._report(errors)
+        return [update for changes in self.changes for update in changes]
+
+    def _is_missing_some(self) -> bool:
+        return self.instances[-1].differs and self._obstacle() is None
 
     def _fold(self, changes: Sequence[Updates]) -> None:
         for result, identity, updates in zip(self._results, self.identities, changes, strict=True):

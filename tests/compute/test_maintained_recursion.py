@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 import expr.library  # noqa: F401
 from compute.dataflow.build import build
 from compute.dataflow.graph import Dataflow
-from compute.dataflow.recursion import SPARE_ITERATIONS, FixpointNode
+from compute.dataflow.recursion import ITERATIONS_AT_ONCE, SPARE_ITERATIONS, FixpointNode
 from compute.dataflow.updates import Updates, consolidate
 from compute.operators.keys import identity_key
 from core.ids import GlobalId, Timestamp
@@ -53,14 +53,18 @@ def reachable() -> Relation:
     return Fixpoint((1,), (distinct(Union((EDGE, longer)), A, B),), known)
 
 
-def distances() -> Relation:
+def distances_values() -> tuple[Relation]:
     """Nodes with the number of steps from the nearest start."""
     known = LocalGet(1, (INT8, INT8))
     starts = Map(START, (literal(0, INT8),))
     further = Map(Join((known, EDGE), ((A, C),)), (plus(B, literal(1, INT8)),))
     found = Union((starts, Project(further, (3, 4))))
-    shortest = Reduce(found, (A,), (Aggregate("min(int8)", (B,), INT8),))
-    return Fixpoint((1,), (shortest,), known, limit=30)
+    return (Reduce(found, (A,), (Aggregate("min(int8)", (B,), INT8),)),)
+
+
+def distances() -> Relation:
+    """The same, at rest."""
+    return Fixpoint((1,), distances_values(), LocalGet(1, (INT8, INT8)), limit=30)
 
 
 def paths(edges: Edges) -> set[tuple[int, int]]:
@@ -92,9 +96,10 @@ class Maintained:
 
     def step(self, changes: dict[GlobalId, Updates]) -> None:
         self.now += 1
-        self.rows = consolidate(
-            self.rows + self.dataflow.step(Timestamp(self.now), changes), self._identity
-        )
+        found = self.rows + self.dataflow.step(Timestamp(self.now), changes)
+        while (more := self.dataflow.settle(1)) is not None:
+            found += more
+        self.rows = consolidate(found, self._identity)
 
     def contents(self) -> set[tuple[object, ...]]:
         assert all(count == 1 for _, count in self.rows)
@@ -155,6 +160,19 @@ def touched_by_a_leaf(width: int) -> int:
 
 def test_a_change_costs_its_depth_and_not_the_graph() -> None:
     assert touched_by_a_leaf(1000) <= 1.05 * touched_by_a_leaf(100)
+
+
+def test_a_step_adds_some_iterations_and_leaves_the_others_to_the_end() -> None:
+    depth = 3 * ITERATIONS_AT_ONCE
+    maintained = Maintained(Fixpoint((1,), distances_values(), LocalGet(1, (INT8, INT8))))
+    edges: Updates = [((n, n + 1), 1) for n in range(depth)]
+    maintained.dataflow.step(Timestamp(2), {STARTS: [((0,), 1)], EDGES: edges})
+    assert iterations(maintained.dataflow) == 1 + ITERATIONS_AT_ONCE
+    rows = 0
+    while (more := maintained.dataflow.settle(1)) is not None:
+        rows += len(more)
+    assert iterations(maintained.dataflow) == depth + 2
+    assert rows == depth - ITERATIONS_AT_ONCE
 
 
 def test_iterations_that_nothing_needs_are_dropped() -> None:
