@@ -33,7 +33,7 @@ from persist.batches import MissingPartError
 from persist.location import PersistLocation
 from persist.machine import RefusedError
 from persist.shard_state import ShardState
-from persist.snapshot import SinceError, check_since
+from persist.snapshot import SinceError
 
 POLL_S: Final = 1.0
 MAX_WAITING_UPDATES: Final = 2_000_000  # for one cursor
@@ -168,7 +168,6 @@ class ShardFeed:
             upper = held.state.upper
             if as_of >= upper and waiting is None:
                 raise FeedLostError("the sink that was as far has ended")
-            check_since(held.state, as_of)
             async for chunk in held.read(None, as_of):
                 for part in decoded_parts(chunk, self._decode):
                     yield part

@@ -27,6 +27,7 @@ from core.ids import MIN_TIMESTAMP, ShardId, Timestamp
 from core.rows import Row, codec_for
 from core.sql_types import SqlType
 from persist.batches import MissingPartError
+from persist.snapshot import SinceError
 
 HISTORY_US: Final = 5_000_000
 LOAD_ATTEMPTS: Final = 5
@@ -68,7 +69,7 @@ class ShardTables:
             self._residents.move_to_end((shard, types))
             try:
                 return await resident.read(as_of)
-            except (FeedLostError, MissingPartError):
+            except (FeedLostError, MissingPartError, SinceError):
                 if attempt == LOAD_ATTEMPTS - 1:
                     raise
         raise AssertionError("unreachable")

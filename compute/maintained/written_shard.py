@@ -69,8 +69,8 @@ class WrittenShard:
         """The updates of `state` with `after` < time <= `through` (None: all there are), one part
         in memory at a time, with their times. Close the iterator: parts are leased meanwhile.
 
-        Raises SinceError if updates through `after` cannot be told from later ones any more,
-        MissingPartError.
+        Raises SinceError if updates through `after` (None: through `through`) cannot be told from
+        later ones any more; MissingPartError.
         """
         async with self.held(state, after, through) as held:
             async for chunk in held.read(after, through):
@@ -82,8 +82,8 @@ class WrittenShard:
     ) -> AsyncIterator["HeldState"]:
         """What `read` reads: `state`, or a later one whose parts could be leased. Raises SinceError
         as `read` does."""
-        if after is not None:
-            check_since(state, after)
+        told_apart_at = through if after is None else after
+        check_since(state, told_apart_at)
         wanted = _needed(state, after, through)
         if all(part.key is None for batch in wanted for part in batch.batch.parts):
             yield HeldState(state, self._location, None)
@@ -91,8 +91,7 @@ class WrittenShard:
         lease = LeasedReader(self.machine, self._location, state, self._clock)
         await lease.register()
         try:
-            if after is not None:
-                check_since(lease.state, after)
+            check_since(lease.state, told_apart_at)
             yield HeldState(lease.state, self._location, lease)
         finally:
             await lease.expire()

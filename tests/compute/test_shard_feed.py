@@ -237,6 +237,26 @@ async def test_a_snapshot_counts_once_what_is_appended_meanwhile() -> None:
     await replica.kill()
 
 
+async def test_what_was_compacted_before_it_was_leased_is_not_read() -> None:
+    database, history = Database(), History()
+    await database.create()
+    replica = await local(database, history)
+    history.add([((0, "too long to stand inline " * 1_000), 1)], [])
+    replica.follow()
+    await until_durable(replica, history.upper)
+    shard = ShardFeeds(database.location(), Progress()).shard(VIEW)
+    before = await shard.fetch()
+    for number in range(20):
+        history.add([((number, "a"), 1)], [])
+        replica.follow()
+        await until_durable(replica, history.upper)
+    await database.compact(Timestamp(history.upper - 1))
+    with pytest.raises(SinceError):
+        async for _ in shard.read(before, None, Timestamp(before.upper - 1)):
+            pass
+    await replica.kill()
+
+
 async def test_history_that_is_gone_is_refused() -> None:
     database, history = Database(), History()
     await database.create()
