@@ -192,15 +192,33 @@ class ClusterDataflows:
         self.end_dropped(self._collections.since())
 
     def end_dropped(self, since: Timestamp) -> None:
-        """End dropped dataflows that no read at `since` or later was planned with."""
-        for id, dataflow in tuple(self._dropped.items()):
-            if dataflow.dropped_at is not None and dataflow.dropped_at <= since:
-                del self._dropped[id]
-                del self._dataflows[id]
-                self._release(dataflow)
-                self._forget(id)
-                for replica in self._connected:
-                    self._send(replica, DropDataflow(id))
+        """End dropped dataflows that no read at `since` or later was planned with, nor any other
+        dataflow: those go on reading an index that was there when they were planned."""
+        count = -1
+        while self._dropped and len(self._dropped) != count:
+            count = len(self._dropped)
+            read = self._indexes_read()
+            for id, dataflow in tuple(self._dropped.items()):
+                is_over = dataflow.dropped_at is not None and dataflow.dropped_at <= since
+                if is_over and id not in read:
+                    self._end(id, dataflow)
+
+    def _indexes_read(self) -> set[GlobalId]:
+        """The indexes that dataflows were planned with."""
+        return {
+            source.index
+            for dataflow in self._dataflows.values()
+            for source in dataflow.description.sources
+            if source.index is not None
+        }
+
+    def _end(self, id: GlobalId, dataflow: Dataflow) -> None:
+        del self._dropped[id]
+        del self._dataflows[id]
+        self._release(dataflow)
+        self._forget(id)
+        for replica in self._connected:
+            self._send(replica, DropDataflow(id))
 
     def _forget(self, id: GlobalId) -> None:
         self._gone[id] = None

@@ -2,6 +2,7 @@
 
 import asyncio
 
+import msgspec
 import pytest
 
 from compute.dataflow_messages import (
@@ -135,6 +136,21 @@ def test_what_is_dropped_goes_on_while_a_read_from_before_may_need_it(cluster: C
     assert cluster.sent == [("a", DropDataflow(INDEX)), ("a", DropDataflow(VIEW))]
     refusal = cluster.dataflows.refusal((INDEX,))
     assert refusal is not None and refusal.sqlstate == UNDEFINED_OBJECT
+
+
+def test_a_dropped_index_goes_on_for_those_that_were_planned_with_it(cluster: Cluster) -> None:
+    cluster.dataflows.connect("a")
+    cluster.create(index(100 * SECOND))
+    through_index = msgspec.structs.replace(TABLE, index=INDEX)
+    cluster.create(msgspec.structs.replace(view(100 * SECOND), sources=(through_index,)))
+    cluster.dataflows.drop(INDEX, Timestamp(cluster.now))
+    assert [found.description.id for found in cluster.dataflows] == [VIEW]
+    cluster.dataflows.connect("b")
+    assert [id for id, _ in cluster.starts("b")] == [INDEX, VIEW]
+    cluster.dataflows.drop(VIEW, Timestamp(cluster.now))
+    ended = [command for name, command in cluster.sent if name == "b"]
+    assert ended == [DropDataflow(VIEW), DropDataflow(INDEX)]
+    assert len(cluster.dataflows) == 0
 
 
 def test_a_restarted_replica_resumes_views_and_fills_indexes_from_what_is_readable(
