@@ -97,6 +97,8 @@ class Maintenance:
                         self._later[shard] = None
                 except FencedError:
                     raise
+                except RefusedError:  # it was finalized meanwhile: there is nothing to maintain
+                    self._machines.forget(shard)
                 except (DeterminateError, IndeterminateError) as error:
                     _log.warning("maintenance_failed", shard=shard, error=str(error))
                     self._machines.forget(shard)
