@@ -381,13 +381,14 @@ class ClusterDataflows:
         id = frontier.id
         found.failures += 1
         found.error = frontier.error
-        if found.failures <= MAX_LOGGED_FAILURES:
-            _log.error("dataflow_failed", id=id, replica=replica, error=frontier.error)
         found.frontier = DataflowFrontier(id, MIN_TIMESTAMP)
         found.hydration_s = None
-        if dataflow.dropped_at is not None:
+        if dataflow.dropped_at is not None:  # what it read may be gone before it is
             found.release()  # else it would hold back the since that ends it
-        if found.retry is not None or dataflow.dropped_at is not None:
+            return
+        if found.failures <= MAX_LOGGED_FAILURES:
+            _log.error("dataflow_failed", id=id, replica=replica, error=frontier.error)
+        if found.retry is not None:
             return
         delay_s = min(MAX_RETRY_S, FIRST_RETRY_S * 2 ** (found.failures - 1))
 
