@@ -116,3 +116,17 @@ def test_other_uses_of_the_time_cannot_be_maintained(
 ) -> None:
     with pytest.raises(psycopg.errors.FeatureNotSupported, match="Unsupported temporal predicate"):
         connection.execute(f"CREATE MATERIALIZED VIEW refused AS {query}".encode())
+
+
+def test_a_recursive_view_keeps_its_meaning_when_names_change(
+    connection: psycopg.Connection,
+) -> None:
+    connection.execute("CREATE TABLE link (a int, b int)")
+    connection.execute(
+        "CREATE MATERIALIZED VIEW linked AS WITH MUTUALLY RECURSIVE link (a int, b int) AS "
+        "(SELECT a, b FROM public.link UNION SELECT x.a, y.b FROM link x JOIN link y ON x.b = y.a) "
+        "SELECT link.a, link.b FROM link"
+    )
+    connection.execute("ALTER TABLE link RENAME TO connection")
+    connection.execute("INSERT INTO connection VALUES (1, 2), (2, 3)")
+    assert ask(connection, "SELECT count(*) FROM linked") == [(3,)]
