@@ -1,6 +1,5 @@
 """POST /api/webhook/database/schema/source: one request, one row of a webhook source."""
 
-import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Final
 from urllib.parse import unquote
@@ -44,8 +43,7 @@ class Webhooks:
         headers = {key.lower(): value for key, value in request.headers.items()}
         self._waiting += 1
         try:
-            # What was handed to the committer is committed, whether the client waits or not.
-            await asyncio.shield(self._append(name, body, headers))
+            await self._append(name, body, headers)
         except SqlError as error:
             return _status(error), error.message
         finally:
