@@ -26,7 +26,8 @@ async def append_webhook(
     services: FrontendServices, name: SourceName, body: bytes, headers: Mapping[str, str]
 ) -> None:
     """Commit one request to the source of that name; durable when this returns, and perhaps if the
-    call is cancelled. Raises SqlError: 42P01 if there is no such webhook source, 22… for a body that is not of its format."""
+    call is cancelled. Raises SqlError: 42P01 if there is no such webhook source, 22… for a body
+    that is not of its format."""
     for _ in range(MAX_ATTEMPTS):
         catalog = await services.coordinator.catalog_snapshot()
         source = _source(catalog, name)
