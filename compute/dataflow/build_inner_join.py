@@ -21,9 +21,29 @@ from compute.operators.keys import group_key, identity_key, join_key
 from core.rows import Row
 from core.sql_types import SqlType
 from expr.relation import Join, Relation, column_types
-from expr.scalar import And, Call, ColumnRef, EvaluationContext, Literal, Or, Scalar, children
+from expr.scalar import (
+    And,
+    Call,
+    Case,
+    Coalesce,
+    ColumnRef,
+    EvaluationContext,
+    Literal,
+    Or,
+    Scalar,
+    children,
+)
 
-_SAFE_CALLS: Final = ("=(", "<>(", "<(", "<=(", ">(", ">=(", "is_null(", "is_not_null(", "not(")
+# Calls that never fail: comparisons, and casts to a type that has all values of the other.
+_SAFE_CALLS: Final = (
+    *("=(", "<>(", "<(", "<=(", ">(", ">=(", "is_null(", "is_not_null(", "not("),
+    *("cast(int2,int4)", "cast(int2,int8)", "cast(int4,int8)", "cast(varchar,text)"),
+    *(
+        f"cast({name},{wide})"
+        for name in ("int2", "int4", "int8")
+        for wide in ("numeric", "float8")
+    ),
+)
 
 
 class JoinContext(Protocol):
@@ -313,7 +333,7 @@ def _is_safe(scalar: Scalar) -> bool:
     match scalar:
         case ColumnRef() | Literal():
             return True
-        case And() | Or():
+        case And() | Or() | Case() | Coalesce():
             return all(map(_is_safe, children(scalar)))
         case Call(function=function):
             return function.startswith(_SAFE_CALLS) and all(map(_is_safe, children(scalar)))

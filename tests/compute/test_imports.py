@@ -14,10 +14,12 @@ from compute.dataflow.updates import Updates, consolidate
 from compute.operators.keys import group_key, identity_key
 from core.ids import GlobalId, Timestamp
 from core.rows import codec_for
-from expr.relation import Get, Relation
+from core.sql_types import INT4
+from expr.relation import Filter, Get, Join, Project, Relation
+from expr.scalar import ColumnRef
 from tests.compute.changes import Batch, batches
 from tests.compute.naive import CONTEXT, Multiset, encoded_multiset, naive
-from tests.compute.relations import TABLES, relations_with
+from tests.compute.relations import TABLES, columns_of, predicates, relations_with
 
 ENCODE = {id: codec_for(types).encode for id, types in TABLES.items()}
 Indexed = frozenset[tuple[GlobalId, tuple[int, ...]]]
@@ -64,9 +66,27 @@ def hydrate(dataflow: Dataflow, tables: dict[GlobalId, Multiset]) -> Updates:
     return maintained
 
 
+@st.composite
+def joins(draw: st.DrawFn) -> Relation:
+    """Of some columns of some rows of the tables, by columns of theirs."""
+    inputs: list[Relation] = []
+    columns: list[ColumnRef] = []
+    for id in draw(st.lists(st.sampled_from(list(TABLES)), min_size=2, max_size=3)):
+        part: Relation = Get(id, TABLES[id])
+        if draw(st.booleans()):
+            part = Filter(part, (draw(predicates(TABLES[id])),))
+        if draw(st.booleans()):
+            part = Project(part, tuple(draw(st.permutations(range(len(TABLES[id]))))))
+        first = len(columns)
+        columns += [ColumnRef(first + c.index, c.type) for c in columns_of(part)]
+        inputs.append(part)
+    numbers = [column for column in columns if column.type == INT4]
+    return Join(tuple(inputs), (tuple(numbers),))
+
+
 @settings(max_examples=300, deadline=None)
 @given(
-    relation=relations_with("_join"),
+    relation=relations_with("_join") | joins(),
     changes=batches(),
     indexed=st.frozensets(
         st.sampled_from(
