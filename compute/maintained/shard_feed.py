@@ -194,6 +194,8 @@ class ShardFeed:
             elif change.ts >= position:
                 self._offer(change)
         self._position = max(position, upper)
+        if held:
+            self.feeds.progress.moved()
 
     def ended(self) -> None:
         """The sink is closed, or its output cannot be taken for the contents any more."""
