@@ -169,7 +169,8 @@ class ShardAdvanced(msgspec.Struct, frozen=True, array_like=True, tag="shard_adv
 class DataflowFrontier(msgspec.Struct, frozen=True, array_like=True):
     """How far a dataflow is. `upper`: its contents are right at times before; `durable_upper`: of
     the shards that it writes, which are to be compacted if `is_fragmented`. `error` says why it
-    cannot go on (a bug or a lost part): environmentd asks for it anew."""
+    cannot go on (a bug or a lost part): environmentd asks for it anew, though that is no use at the
+    same `as_of` if `is_too_late`: its inputs cannot be read then any more."""
 
     id: GlobalId
     upper: Timestamp
@@ -177,6 +178,7 @@ class DataflowFrontier(msgspec.Struct, frozen=True, array_like=True):
     is_hydrated: bool = False
     error: str | None = None
     is_fragmented: bool = False
+    is_too_late: bool = False
 
 
 class DataflowFrontiers(msgspec.Struct, frozen=True, array_like=True, tag="dataflow_frontiers"):

@@ -41,6 +41,7 @@ from core.errors import (
     ADMIN_SHUTDOWN,
     CONNECTION_FAILURE,
     INTERNAL_ERROR,
+    INVALID_PARAMETER_VALUE,
     PROGRAM_LIMIT_EXCEEDED,
     FencedError,
     SqlError,
@@ -51,6 +52,7 @@ from core.rows import Row
 from core.sql_types import SqlType
 from persist.batches import BatchBuilder, part_prefix
 from persist.location import PersistLocation
+from persist.snapshot import SinceError
 from persist.txn_reader import TxnsReader
 
 MAX_QUEUED_COPY_BYTES: Final = 16 * 1024 * 1024
@@ -472,6 +474,9 @@ def request_error(id: int, error: BaseException) -> RequestError:
             return RequestError(id, "54001", "stack depth limit exceeded")
         case MemoryError():
             return RequestError(id, "53200", "out of memory")
+        case SinceError(as_of=as_of, since=since):
+            message = f"Timestamp ({as_of}) is not valid for all inputs: [{since}]"
+            return RequestError(id, INVALID_PARAMETER_VALUE, message)
         case StorageError() | TimeoutError() | OSError():
             return RequestError(id, CONNECTION_FAILURE, f"cannot read the durable store: {error}")
         case _:

@@ -37,8 +37,14 @@ from controllers.compute_client import PeekChunk, SubscribeProgress, SubscribeRe
 from controllers.compute_requests import replica_lost
 from controllers.delivered import Delivered, Place
 from core.clock import system_clock
-from core.errors import CONFIGURATION_LIMIT_EXCEEDED, INTERNAL_ERROR, UNDEFINED_TABLE, SqlError
-from core.ids import GlobalId, Timestamp, next_timestamp
+from core.errors import (
+    CONFIGURATION_LIMIT_EXCEEDED,
+    INTERNAL_ERROR,
+    INVALID_PARAMETER_VALUE,
+    UNDEFINED_TABLE,
+    SqlError,
+)
+from core.ids import MIN_TIMESTAMP, GlobalId, Timestamp, next_timestamp
 
 CREDIT_STEP_BYTES: Final = SUBSCRIBE_WINDOW_BYTES // 4
 JOINED_BYTES: Final = 64 * 1024
@@ -55,6 +61,7 @@ class _Run:
     taken up by what other runs sent that was not consumed."""
 
     __slots__ = (
+        "as_of",
         "consumed_bytes",
         "debt_bytes",
         "has_begun",
@@ -68,6 +75,7 @@ class _Run:
         self.id = GlobalId(f"t{next(_ids)}")
         self.subscription = subscription
         self.replica = replica
+        self.as_of = MIN_TIMESTAMP
         self.place = Place()
         self.has_begun = False  # the dataflow has its contents
         self.consumed_bytes = 0
@@ -273,7 +281,12 @@ class ClusterSubscriptions:
         """Make dataflows anew that cannot go on."""
         for frontier in frontiers:
             run = self._runs.get(frontier.id) if frontier.error is not None else None
-            if run is not None:
+            if run is None:
+                continue
+            others = (other for other in run.subscription.runs if other is not run)
+            if frontier.is_too_late and not any(other.has_begun for other in others):
+                run.subscription.fail(_unreadable(run.as_of, frontier.error))
+            else:
                 self._restart(run, str(frontier.error))
 
     def retire(self, dropped: Mapping[GlobalId, str]) -> None:
@@ -317,6 +330,7 @@ class ClusterSubscriptions:
         if description.as_of < subscription.request.hold.ts:
             subscription.fail(_too_late(description.as_of))
             return
+        run.as_of = description.as_of
         self._runs[run.id] = run
         subscription.runs[run] = None
         self._send(replica, CreateDataflow(description))
@@ -353,6 +367,14 @@ class ClusterSubscriptions:
 
         delay_s = FIRST_RETRY_S * 2**subscription.attempts
         asyncio.get_running_loop().call_later(delay_s, again)
+
+
+def _unreadable(as_of: Timestamp, reason: str | None) -> SqlError:
+    return SqlError(
+        INVALID_PARAMETER_VALUE,
+        f"Timestamp ({as_of}) is not valid for all inputs",
+        detail=reason,
+    )
 
 
 def _too_late(as_of: Timestamp) -> SqlError:

@@ -33,6 +33,7 @@ from compute.maintained.subscribe import needs_contents
 from compute.scheduler import Scheduler
 from core.errors import SqlError
 from core.ids import MAX_TIMESTAMP, GlobalId, Timestamp
+from persist.snapshot import SinceError
 
 NO_GENERATION: Final = -1
 NOTHING: Final = Dataflow()  # before the dataflow is built, and after its end
@@ -111,6 +112,7 @@ class MaintainedDataflow:
             self.phase in (Phase.RUNNING, Phase.ENDED),
             None if error is None else f"{type(error).__name__}: {error}",
             self.export.is_fragmented,
+            isinstance(error, SinceError),
         )
 
     @property

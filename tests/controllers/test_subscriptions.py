@@ -338,6 +338,18 @@ async def test_a_failed_dataflow_is_made_anew() -> None:
     assert rows == b"".join(row for _, rows in stream for row in rows)
 
 
+async def test_what_cannot_be_read_any_more_is_not_tried_again() -> None:
+    simulation = Simulation(1, [], 20)
+    subscription = simulation.subscriptions.start(simulation.request(10))
+    simulation.connect("a")
+    (id,) = simulation.replicas["a"].running
+    gone = DataflowFrontier(id, Timestamp(0), error="history is gone", is_too_late=True)
+    simulation.subscriptions.receive_frontiers((gone,))
+    with pytest.raises(SqlError, match=r"Timestamp \(10\) is not valid for all inputs"):
+        await anext(subscription)
+    assert simulation.holds.count == 0
+
+
 async def test_what_reads_a_dropped_relation_ends() -> None:
     simulation = Simulation(1, [], 20)
     subscription = simulation.subscriptions.start(simulation.request(10))
