@@ -30,11 +30,11 @@ from compute.output_format import OutputFormat
 from compute.protocol import Command
 from controllers.compute_client import PeekChunk, SubscribeProgress, SubscribeRequest
 from controllers.read_holds import ReadHolds
+from controllers.subscription import Subscription
 from controllers.subscriptions import (
     HOLD_LAG_US,
     MAX_ATTEMPTS,
     ClusterSubscriptions,
-    Subscription,
 )
 from core.errors import SqlError
 from core.ids import GlobalId, Timestamp, new_shard_id
