@@ -49,6 +49,7 @@ class TableFeeds:
 
     def feed(self, shard: ShardId, types: Types) -> "TableFeed":
         """The feed of a table, decoded as `types`: the one that is followed already, if any is."""
+        types = tuple(t.base for t in types)
         for found in self._followed.get(shard, ()):
             if found.types == types:
                 return found
@@ -92,7 +93,7 @@ class TableFeed:
         self.shard = shard
         self.types = types
         self._feeds = feeds
-        self._decode: Decode = codec_for(tuple(t.base for t in types)).decode
+        self._decode: Decode = codec_for(types).decode
         self._cursors: set[TableCursor] = set()
 
     @property
@@ -116,10 +117,7 @@ class TableFeed:
         return cursor
 
     async def snapshot(self, as_of: Timestamp) -> AsyncGenerator[Part, None]:
-        feeds = self._feeds
-        table = None
-        if feeds.reader.upper > as_of:
-            table = feeds.collections.ready(self.shard, self.types, as_of)
+        table = self._feeds.collections.ready(self.shard, self.types, as_of)
         if table is not None:
             table.hold(as_of)
             try:
@@ -128,7 +126,7 @@ class TableFeed:
             finally:
                 table.release(as_of)
             return
-        async with contextlib.aclosing(feeds.reader.snapshot(self.shard, as_of)) as chunks:
+        async with contextlib.aclosing(self._feeds.reader.snapshot(self.shard, as_of)) as chunks:
             async for chunk in chunks:
                 for updates in decoded(chunk, self._decode):
                     yield Part(updates, [])
