@@ -45,7 +45,8 @@ def _dangling_references(catalog: Catalog) -> Iterator[str]:
         for used in record.depends_on:
             if used not in catalog.items:
                 yield f"item {item_id} depends on {used}, which does not exist"
-        is_stored = record.kind in _STORED_KINDS and not record.is_system
+        is_stored = record.kind in _STORED_KINDS or record.source_output is not None
+        is_stored = is_stored and not record.is_system
         if is_stored and item_id not in catalog.collections:
             yield f"{record.kind} {item_id} has no shard"
         if record.cluster_id is not None and record.cluster_id not in catalog.clusters:

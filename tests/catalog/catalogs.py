@@ -9,6 +9,8 @@ from catalog.boot import BootParameters, open_catalog
 from catalog.operations import (
     CreateIndex,
     CreateMaterializedView,
+    CreateSource,
+    CreateSubsource,
     CreateTable,
     CreateView,
     Operation,
@@ -127,6 +129,34 @@ def materialized_view(
         "shard": new_shard_id(),
     }
     return CreateMaterializedView(**(values | options))  # type: ignore[arg-type]
+
+
+def source(name: str, cluster: str = "quickstart") -> CreateSource:
+    """CREATE SOURCE materialize.public.name FROM LOAD GENERATOR AUCTION FOR TABLES (bids), with
+    subsources name_bids and name_progress."""
+    full = ("materialize", "public", name)
+    bids = f"{name}_bids"
+    return CreateSource(
+        name=QualifiedName(*full),
+        desc=RelationDesc(()),
+        create_sql=f"CREATE SOURCE {quote_name(*full)} IN CLUSTER {quote_name(cluster)}"
+        f" FROM LOAD GENERATOR AUCTION FOR TABLES (bids AS {quote_name(bids)})",
+        owner="materialize",
+        cluster=cluster,
+        output=None,
+        shard=None,
+        subsources=tuple(
+            CreateSubsource(
+                f"{name}_{output}",
+                output,
+                DESC,
+                f"CREATE SUBSOURCE {quote_name('materialize', 'public', f'{name}_{output}')}"
+                f" OF SOURCE {quote_name(*full)} REFERENCE {output}",
+                new_shard_id(),
+            )
+            for output in ("bids", "progress")
+        ),
+    )
 
 
 def index(

@@ -34,13 +34,16 @@ from catalog.operations import (
 from catalog.state import Catalog
 from catalog.transact import apply_operations
 from core.errors import SqlError
-from sql.catalog_view import CatalogItem, SchemaName
+from sql.catalog_view import CatalogItem, ItemKind, SchemaName
 from sql.maintained_text import definition_of
+from sql.parse import parse_statements
+from sql.source_syntax import CreateSource, CreateSubsource
 from tests.catalog.catalogs import (
     CONTEXT,
     index,
     materialized_view,
     new_catalog,
+    source,
     table,
     view,
 )
@@ -88,6 +91,7 @@ def operations(draw: st.DrawFn, catalog: Catalog) -> Operation:
     if schemas:
         schema = draw(st.sampled_from(schemas))
         choices += [lambda: table(name, schema.schema)] * 4
+        choices += [lambda: source(name, draw(st.sampled_from(clusters)))] * 2
         choices += [
             lambda: RenameSchema(schema, name),
             lambda: DropSchemas((schema,), draw(st.booleans())),
@@ -109,6 +113,23 @@ def operations(draw: st.DrawFn, catalog: Catalog) -> Operation:
             lambda: DropItems((chosen.id,), draw(st.booleans())),
         ]
     return draw(st.sampled_from(choices))()
+
+
+def _full_name(item: CatalogItem) -> tuple[str | None, str, str]:
+    return item.name.database, item.name.schema, item.name.item
+
+
+def _check_source(catalog: Catalog, item: CatalogItem) -> None:
+    """The definition says where the source is, what it is called, and what it belongs to."""
+    (parsed,) = parse_statements(item.create_sql)
+    statement = parsed.statement
+    assert isinstance(statement, CreateSource | CreateSubsource)
+    assert statement.name == _full_name(item)
+    if isinstance(statement, CreateSource):
+        assert statement.cluster == item.cluster
+    else:
+        (owner,) = catalog.items[item.id].record.depends_on
+        assert statement.source == _full_name(catalog.items[owner].item)
 
 
 @lru_cache(maxsize=1)
@@ -133,10 +154,11 @@ def test_memory_is_what_the_rows_say(data: st.DataObject) -> None:
         catalog = applied.catalog
     assert find_inconsistencies(catalog, CONNECTIONS) == ()
     for chosen in _user_items(catalog):
-        if chosen.cluster is not None:
+        if chosen.kind is ItemKind.SOURCE:
+            _check_source(catalog, chosen)
+        elif chosen.cluster is not None:
             definition = definition_of(chosen.create_sql)
-            full = (chosen.name.database, chosen.name.schema, chosen.name.item)
-            assert (definition.name, definition.cluster) == (full, chosen.cluster)
+            assert (definition.name, definition.cluster) == (_full_name(chosen), chosen.cluster)
     stored = [from_row(row) for row, count in rows.items() if count]
     reopened = CatalogBuilder(Catalog())
     reopened.load_all(stored)
