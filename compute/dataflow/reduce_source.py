@@ -6,7 +6,8 @@ aggregate its state, or an accumulator where an aggregate needs one.
 """
 
 from collections.abc import Callable, Iterable
-from typing import Any, NamedTuple
+from functools import lru_cache
+from typing import Any, Final, NamedTuple
 
 from compute.compiled import aggregate_call, row_key
 from compute.dataflow.accumulators import Collected, DistinctTotal, VariedKeyRows
@@ -22,7 +23,8 @@ from expr.scalar import ColumnRef, EvaluationContext, Scalar
 
 Group = list[Any]
 Groups = dict[Datum, Group]
-FIRST_STATE = 3
+FIRST_STATE: Final = 3
+CACHE_SIZE: Final = 256
 
 
 class ReduceLoops(NamedTuple):
@@ -34,31 +36,43 @@ class ReduceLoops(NamedTuple):
 
 
 def reduce_loops(relation: Reduce, context: EvaluationContext) -> ReduceLoops:
-    """Compile the loops of `relation`."""
-    source = _Source(relation, context)
+    """The loops of `relation`; they have no state, so equal ones are compiled once."""
+    return _compiled(relation.group_key, relation.aggregates, context)
+
+
+@lru_cache(maxsize=CACHE_SIZE)
+def _compiled(
+    keys: tuple[Scalar, ...], aggregates: tuple[Aggregate, ...], context: EvaluationContext
+) -> ReduceLoops:
+    source = _Source(keys, aggregates, context)
     return ReduceLoops(source.take(), source.refresh())
 
 
 class _Source:
     """Writes the loops; what they use has names in `_names`."""
 
-    def __init__(self, relation: Reduce, context: EvaluationContext) -> None:
-        self._keys = relation.group_key
-        self._key_types = tuple(scalar.type for scalar in relation.group_key)
+    def __init__(
+        self,
+        keys: tuple[Scalar, ...],
+        aggregates: tuple[Aggregate, ...],
+        context: EvaluationContext,
+    ) -> None:
+        self._keys = keys
+        self._key_types = tuple(scalar.type for scalar in keys)
         self._is_exact = all(map(is_exact, self._key_types))
-        types = self._key_types + tuple(a.type for a in relation.aggregates)
+        types = self._key_types + tuple(a.type for a in aggregates)
         self._identity = identity_key(types)
         self._names: dict[str, Any] = {
             "SqlError": SqlError,
-            "key": row_key(relation.group_key, group_key, context),
-            "key_values": compile_row(relation.group_key, context),
+            "key": row_key(keys, group_key, context),
+            "key_values": compile_row(keys, context),
             "VariedKeyRows": VariedKeyRows,
             "canonical": identity_key(self._key_types),
             "identity": self._identity,
         }
         self._aggregates = [
             _AggregateSource(number, aggregate, context, self._names)
-            for number, aggregate in enumerate(relation.aggregates)
+            for number, aggregate in enumerate(aggregates)
         ]
 
     def take(self) -> Callable[[Updates, Groups, Groups, Errors], None]:
