@@ -78,7 +78,7 @@ class MaintainedDataflow:
         self._inputs: Inputs | None = None
         self._journal: ErrorUpdates = []
         self._wake = asyncio.Event()
-        self._stepping: Timestamp | None = None
+        self._stepping: Timestamp | None = None  # the upper while something is under way
         self._upper = description.as_of
         self._generation = NO_GENERATION
         self._task: asyncio.Task[None] | None = None
@@ -228,7 +228,7 @@ class MaintainedDataflow:
             try:
                 next_ts = self._next_ts(inputs)
             except FeedLostError:
-                await inputs.open(max(Timestamp(self._upper - 1), self.description.as_of))
+                await self._reopen(inputs)
                 continue
             if next_ts < min(inputs.upper, until):
                 await self._take(inputs, next_ts)
@@ -238,6 +238,13 @@ class MaintainedDataflow:
         self.phase = Phase.ENDED
         self._release()
         self._on_event(self.id)
+
+    async def _reopen(self, inputs: Inputs) -> None:
+        """Go on from where this is, with new cursors; meanwhile it does not move."""
+        self._stepping = self._upper
+        await inputs.open(max(Timestamp(self._upper - 1), self.description.as_of))
+        self._stepping = None
+        self._progress.moved()
 
     async def _take(self, inputs: Inputs, ts: Timestamp) -> None:
         self._stepping = ts
