@@ -289,12 +289,24 @@ def test_environmentd_dies_and_views_go_on(tmp_path: Path) -> None:
     try:
         with psycopg.connect(server.dsn, autocommit=True) as session:
             definitions(session)
+            run(
+                session,
+                "CREATE MATERIALIZED VIEW kept WITH (RETAIN HISTORY FOR '1 hour') AS"
+                " SELECT count(*) AS n FROM sales",
+            )
             assert everything(session) == BEFORE
+            with session.transaction():
+                assert rows(session, "SELECT n FROM kept") == [(3,)]
+                [(then,)] = rows(session, "SELECT mz_now()")
             change(session)
+            run(
+                session, "INSERT INTO sales VALUES ('ink', 0)", "DELETE FROM sales WHERE amount = 0"
+            )
         server.kill()
         server.start()
         with psycopg.connect(server.dsn, autocommit=True) as session:
             assert everything(session) == AFTER
+            assert rows(session, f"SELECT n FROM kept AS OF {then}") == [(3,)]
             run(session, "INSERT INTO sales VALUES ('pen', 4)")
         assert server.stop() == 0
         server.start()
