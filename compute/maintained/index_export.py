@@ -143,7 +143,10 @@ class IndexArrangement:
 
     def get_at(self, key: Row, ts: Timestamp) -> Iterable[Update]:
         """The rows whose key is SQL-equal to `key` at a held time; none if part of it is null."""
-        return () if None in key else self.arrangement.get_at(self._key_of(key), ts)
+        if None in key:
+            return ()
+        # Copied, since the caller may pause while the key's rows change.
+        return tuple(self.arrangement.get_at(self._key_of(key), ts))
 
     def _free_if_unused(self) -> None:
         if self.is_closed and not self.arrangement.is_held:

@@ -16,6 +16,8 @@ from tests.persist.txns_environment import OTHER, TABLE, TXNS, MemoryEnvironment
 
 BOTH = Join((table("u1"), table("u2")), ((ColumnRef(0, INT4), ColumnRef(1, INT4)),))
 
+PAIRS = Join((table("u1"), table("u2")), ())
+
 # Whether rows come or go, where, and whether anybody waits for what follows from it.
 Change = tuple[bool, int, bool, bool]
 CHANGES = st.lists(
@@ -84,4 +86,21 @@ async def test_an_index_retains_as_much_of_its_past_as_was_asked_for() -> None:
     await replica.rows(index, last)
     with pytest.raises(SinceError):
         await replica.rows(index, Timestamp(new - 1))
+    await replica.close()
+
+
+async def test_a_lookup_that_pauses_finds_what_was_there() -> None:
+    process = await MemoryEnvironment().take_over()
+    writer = process.writer
+    replica = Replica(process, await TxnsReader.open(process.location, TXNS))
+    start = await writer.commit([write(OTHER, 1), write(TABLE, 1, 1, 2)], register=[TABLE, OTHER])
+    index = replica.create_index("u3", PAIRS, start, u1=TABLE, u2=OTHER)
+    reader = await replica.registry.index_reads.read(index, start)
+    found = iter(reader.lookup((1,)))
+    first = next(found)
+    for number in range(3, 10):
+        ts = await writer.commit([write(OTHER, number)])
+    assert len(await replica.rows(index, ts)) == 24
+    assert sorted([first, *found]) == [((1, 1), 2)]
+    reader.release()
     await replica.close()
