@@ -31,5 +31,9 @@ class ReduceNode:
 
     def refresh(self, errors: Errors, limit: int) -> Updates:
         touched = self.touched
-        items = [touched.popitem() for _ in range(min(limit, len(touched)))]
-        return self.loops.refresh(items, self._groups, errors)
+        if limit < len(touched):
+            some = [touched.popitem() for _ in range(limit)]
+            return self.loops.refresh(some, self._groups, errors)
+        out = self.loops.refresh(touched.items(), self._groups, errors)
+        touched.clear()
+        return out
