@@ -17,7 +17,7 @@ from psycopg import sql
 from core.sql_types import SqlType
 
 _DATABASE: Final = "expr_reference"
-_TIMEOUT_S: Final = 20  # nothing that is compared takes long: a slow call is a badly chosen value
+_TIMEOUT_S: Final = 60  # nothing that is compared takes long: a slow call is a badly chosen value
 _ATTEMPT: Final = """
 CREATE FUNCTION pg_temp.attempt(expression text, send text) RETURNS text[] LANGUAGE plpgsql AS $$
 DECLARE parts text[];
