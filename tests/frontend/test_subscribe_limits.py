@@ -15,7 +15,7 @@ from tests.subscribing import DEADLINE_S, Connection, Subscription
 
 ROW_BYTES: Final = 100_000
 ROWS_AT_ONCE: Final = 20
-COMMITS: Final = 30
+COMMITS: Final = 15
 SUBSCRIBERS: Final = 64
 
 

@@ -109,8 +109,8 @@ async def test_replicas_killed_in_the_middle(
     writers = [asyncio.create_task(write(headwater_server, n)) for n in range(WRITERS)]
     seen: list[Row] = []
     async with Subscription(headwater_server, f"t AS OF {held}") as subscription:
-        for _ in range(3):
-            seen += await subscription.take(60)
+        for _ in range(2):
+            seen += await subscription.take(80)
             for replica in replicas(headwater_server.pid):
                 replica.kill()
                 await asyncio.to_thread(wait_until_gone, replica.pid)
