@@ -107,6 +107,8 @@ class DataflowRegistry:
         known = self._dataflows.get(id)
         if known is not None and known.phase is not Phase.FAILED:
             if known.maintains(description):
+                self._reports.forget(id)  # whoever asks anew is to be told anew
+                self.report(id)
                 return
         self.drop(id)
         try:
