@@ -35,7 +35,8 @@ from coordinator.client import CoordinatorClient
 from coordinator.committer import Committer
 from coordinator.coordinator import Coordinator
 from coordinator.epoch_guard import EpochGuard
-from coordinator.implications import ImplicationsTask, replica_limits
+from coordinator.implications import replica_limits
+from coordinator.implications_task import ImplicationsTask
 from coordinator.published import PublishedCatalog
 from coordinator.watchdog import Watchdog, measure_loop_lag
 from core.clock import system_clock

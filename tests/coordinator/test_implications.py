@@ -27,7 +27,8 @@ from controllers.read_holds import ReadHold, ReadHolds
 from controllers.replica import ClusterSpec, ReplicaSpec
 from controllers.storage_collections import StorageCollections
 from coordinator.committer import CatalogChange
-from coordinator.implications import Implications, ImplicationsTask, implications
+from coordinator.implications import Implications, implications
+from coordinator.implications_task import ImplicationsTask
 from coordinator.published import PublishedCatalog
 from core.errors import SqlError
 from core.ids import MIN_TIMESTAMP, GlobalId, ShardId, Timestamp, new_shard_id
