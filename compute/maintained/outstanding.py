@@ -151,7 +151,7 @@ class Outstanding:
     def appended(self, upper: Timestamp) -> None:
         """What `encoded` gave, through `upper` - 1, is in the shard now."""
         self.corrections.clear()
-        self.upper = upper
+        self.upper = max(self.upper, upper)  # others may have gone on since
         self._drop_pending()
 
     def forget(self) -> None:
