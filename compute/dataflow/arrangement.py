@@ -64,6 +64,11 @@ class Arrangement:
         """Reads at this time and later ones are right; MAX_TIMESTAMP without a history."""
         return MAX_TIMESTAMP if self._history is None else self._history.since
 
+    @property
+    def history_bytes(self) -> int:
+        """What the history occupies, estimated."""
+        return 0 if self._history is None else self._history.size_bytes
+
     def keep_history(self, since: Timestamp) -> None:
         """Answer reads at every time from `since` on, which nothing was committed after yet."""
         self._history = History(since)

@@ -27,8 +27,11 @@ from core.rows import Row
 from core.sql_types import SqlType
 from expr.relation import column_types
 from expr.scalar import ColumnRef
+from persist.snapshot import SinceError
 
 NO_TIME: Final = Timestamp(0)
+MAX_HISTORY_BYTES: Final = 256 * 1024 * 1024  # more is not kept for reads of
+LEAST_HISTORY_US: Final = 60_000_000  # so long ago
 
 ChangeListener = Callable[[Timestamp, Updates, ErrorUpdates], None]
 
@@ -45,6 +48,7 @@ class IndexArrangement:
         self.key_columns = _key_columns(export)
         self.is_closed = False
         self.users = 0  # dataflows that follow it
+        self.readers: set[IndexAt] = set()
         self._scheduler = scheduler
         self.retain_us = description.retain_history_us
         key = row_key(export.key, group_key, description.context)
@@ -110,9 +114,19 @@ class IndexArrangement:
     def size_bytes(self) -> int:
         return self.arrangement.size_bytes
 
+    def bounded(self, since: Timestamp) -> Timestamp:
+        """`since`, or a later time if too much history would be kept for reads of long ago: those
+        are given up."""
+        if self.arrangement.history_bytes <= MAX_HISTORY_BYTES:
+            return since
+        since = max(since, Timestamp(self.upper - LEAST_HISTORY_US - self.retain_us))
+        for reader in tuple(self.readers):
+            if reader.as_of < since:
+                reader.give_up()
+        return since
+
     def allow_compaction(self, since: Timestamp) -> None:
-        upper = self.upper
-        since = min(since, Timestamp(upper - 1 - self.retain_us))
+        since = min(since, Timestamp(self.upper - 1 - self.retain_us))
         if since > self.since:
             self._scheduler.work_off(self.arrangement.compact(since))
             self.errors.compact(self.since)
@@ -168,14 +182,17 @@ class IndexArrangement:
 
 
 class IndexAt:
-    """An index at a peek's time, as operators see it; held until `release`."""
+    """An index at a peek's time, as operators see it; held until `release`. Raises SinceError once
+    it was given up."""
 
-    __slots__ = ("_as_of", "_index")
+    __slots__ = ("_index", "_is_held", "as_of")
 
     def __init__(self, index: IndexArrangement, as_of: Timestamp) -> None:
         index.hold(as_of)
+        index.readers.add(self)
+        self.as_of = as_of
         self._index = index
-        self._as_of = as_of
+        self._is_held = True
 
     @property
     def row_count(self) -> int:
@@ -193,7 +210,8 @@ class IndexAt:
     def scan(self, columns: tuple[int, ...] | None) -> Iterator[list[Row]]:
         whole = columns is None or columns == tuple(range(len(self._index.types)))
         project = None if whole or columns is None else projection(columns)
-        for rows, weights in self._index.arrangement.scan_at(self._as_of):
+        for rows, weights in self._index.arrangement.scan_at(self.as_of):
+            self._check()
             if project is not None:
                 rows = list(map(project, rows))
             if weights is None:
@@ -204,10 +222,22 @@ class IndexAt:
                 yield chunk
 
     def lookup(self, key: Row) -> Iterable[Update]:
-        return self._index.get_at(key, self._as_of)
+        self._check()
+        return self._index.get_at(key, self.as_of)
+
+    def give_up(self) -> None:
+        """The index keeps nothing for this any more."""
+        if self._is_held:
+            self._is_held = False
+            self._index.readers.discard(self)
+            self._index.release(self.as_of)
 
     def release(self) -> None:
-        self._index.release(self._as_of)
+        self.give_up()
+
+    def _check(self) -> None:
+        if not self._is_held:
+            raise SinceError(self.as_of, self._index.since)
 
 
 def _key_columns(export: IndexExport) -> tuple[tuple[int, SqlType], ...] | None:

@@ -154,7 +154,8 @@ class DataflowRegistry:
         for dataflow in self._live():
             export = dataflow.export
             if isinstance(export, IndexArrangement):
-                export.allow_compaction(min(since, needed.get(export, since)))
+                allowed = export.bounded(since)
+                export.allow_compaction(min(allowed, needed.get(export, allowed)))
 
     def allow_writes(self, is_allowed: bool) -> None:
         """Whether the sinks here write."""

@@ -5,6 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import expr.library  # noqa: F401
+from compute.maintained import index_export
 from core.ids import Timestamp
 from core.sql_types import INT4
 from expr.relation import Join
@@ -103,4 +104,33 @@ async def test_a_lookup_that_pauses_finds_what_was_there() -> None:
     assert len(await replica.rows(index, ts)) == 24
     assert sorted([first, *found]) == [((1, 1), 2)]
     reader.release()
+    await replica.close()
+
+
+async def test_a_read_that_costs_too_much_history_is_given_up(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(index_export, "MAX_HISTORY_BYTES", 1000)
+    monkeypatch.setattr(index_export, "LEAST_HISTORY_US", 1)
+    process = await MemoryEnvironment().take_over()
+    writer = process.writer
+    replica = Replica(process, await TxnsReader.open(process.location, TXNS))
+    start = await writer.commit([write(TABLE, *range(3000))], register=[TABLE])
+    index = replica.create_index("u1", table("u1"), start, u1=TABLE)
+    reader = await replica.registry.index_reads.read(index, start)
+    rows = reader.scan(None)
+    assert len(next(rows)) == 1024
+    ts = await writer.commit([write(TABLE, 1, 2)])
+    await replica.rows(index, ts)
+    replica.registry.allow_compaction(start)
+    assert len(next(rows)) == 1024  # not enough yet
+    ts = await writer.commit([write(TABLE, 3, 4, 5)])
+    assert len(await replica.rows(index, ts)) == 3005
+    replica.registry.allow_compaction(start)
+    with pytest.raises(SinceError):
+        next(rows)
+    with pytest.raises(SinceError):
+        await replica.rows(index, start)
+    reader.release()
+    assert len(await replica.rows(index, ts)) == 3005
     await replica.close()
