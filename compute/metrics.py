@@ -37,10 +37,12 @@ LOOP_LAG_SECONDS: Final = LoopHistogram(
     buckets=SECONDS,
 )
 ARRANGEMENT_BYTES: Final = Gauge(
-    "mz_arrangement_size_bytes", "Estimated size of what maintained dataflows keep in memory."
+    "mz_compute_replica_arrangement_size_bytes",
+    "Estimated size of what maintained dataflows keep in memory.",
 )
 ARRANGEMENT_RECORDS: Final = Gauge(
-    "mz_arrangement_records", "Rows and groups that maintained dataflows keep in memory."
+    "mz_compute_replica_arrangement_records",
+    "Rows and groups that maintained dataflows keep in memory.",
 )
 DATAFLOWS: Final = Gauge("mz_compute_replica_dataflows", "Dataflows that are maintained.")
 SINK_UPDATES: Final = LoopCounter(
