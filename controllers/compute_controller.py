@@ -41,7 +41,7 @@ from controllers.compute_client import (
     SubscribeRequest,
     SubscribeStream,
 )
-from controllers.compute_metrics import SINCE_LAG_SECONDS, ReplicaCollector
+from controllers.compute_metrics import SINCE_LAG_SECONDS, ReplicaCollector, forget_cluster
 from controllers.compute_requests import (
     CopyInFlight,
     PeekRequestInFlight,
@@ -132,6 +132,7 @@ class ComputeClusters:
             found.fail_all(replica_lost())
             found.dataflows.close()
             found.drop(found.ensure(ClusterSpec(found.id, found.name, ())))
+            forget_cluster(cluster)
 
     def create_dataflow(
         self,

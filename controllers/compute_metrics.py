@@ -1,5 +1,6 @@
 """Metrics of the compute controller, and what replicas report about themselves."""
 
+import contextlib
 from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache
 from typing import Final
@@ -11,6 +12,7 @@ from prometheus_client.registry import Collector
 from compute.protocol import MetricFamily, Status
 from core.metrics import LoopHistogram
 
+PEEK_RESULTS: Final = ("rows", "error", "canceled")
 SECONDS: Final = tuple(8e-6 * 2**power for power in range(23))  # 8 µs to 33 s
 
 PEEK_DURATION_SECONDS: Final = LoopHistogram(
@@ -41,6 +43,15 @@ SINCE_LAG_SECONDS: Final = Gauge(
 def peek_histogram(cluster: str, result: str) -> LoopHistogram:
     """The histogram of a cluster's peeks that end in `result`."""
     return PEEK_DURATION_SECONDS.labels(cluster, result)
+
+
+def forget_cluster(cluster: str) -> None:
+    """The cluster is no more: its labels go, so that there are as many as there are clusters."""
+    with contextlib.suppress(KeyError):
+        COMMAND_QUEUE_SIZE.remove(cluster)
+    for result in PEEK_RESULTS:
+        with contextlib.suppress(KeyError):
+            PEEK_DURATION_SECONDS.remove(cluster, result)
 
 
 _OWN_PREFIX: Final = "mz_compute_replica_"
