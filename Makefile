@@ -53,6 +53,8 @@ bench: setup-dev
 	$(BIN)/python -m benchmarks.insert $(ARGS)
 	$(BIN)/python -m benchmarks.load $(ARGS)
 	$(BIN)/python -m benchmarks.large_result $(ARGS)
+	$(BIN)/python -m benchmarks.maintain $(ARGS)
+	$(BIN)/python -m benchmarks.maintain_engine $(ARGS)
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,8 +1,8 @@
 """An auction house: bids come in, two questions are always answered.
 
 `auction_bids` has for each auction its number of bids, the highest and their sum; `category_top`
-the ten auctions with the highest bids of each category. Three ways to have them in PostgreSQL stand
-beside our views: triggers written by hand, REFRESH, and pg_ivm where its extension is installed.
+the ten auctions with the highest bids of each category. Two ways to have them in PostgreSQL stand
+beside our views: triggers written by hand, and REFRESH. (pg_ivm knows no window functions.)
 """
 
 from collections.abc import Iterator
@@ -92,12 +92,6 @@ TRIGGERS: Final = (
         "CREATE TRIGGER bids_deleted AFTER DELETE ON bids REFERENCING OLD TABLE AS changed"
         " FOR EACH STATEMENT EXECUTE FUNCTION bids_deleted()"
     ),
-)
-# pg_ivm knows neither window functions nor views on its views: it keeps the first question only.
-PG_IVM: Final = (
-    *_KEYS,
-    "CREATE EXTENSION pg_ivm",
-    f"SELECT pgivm.create_immv('auction_bids', '{BIDS_QUERY}')",
 )
 
 
