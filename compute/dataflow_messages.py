@@ -166,6 +166,14 @@ class ShardAdvanced(msgspec.Struct, frozen=True, array_like=True, tag="shard_adv
     shards: tuple[tuple[ShardId, Timestamp], ...]
 
 
+class AdvanceShards(msgspec.Struct, frozen=True, array_like=True, tag="advance_shards"):
+    """Somebody elsewhere waits until the uppers of these shards, which this replica writes, are
+    past a time: move them and tell, instead of with the next round."""
+
+    shards: tuple[ShardId, ...]
+    past: Timestamp
+
+
 class DataflowFrontier(msgspec.Struct, frozen=True, array_like=True):
     """How far a dataflow is. `upper`: its contents are right at times before; `durable_upper`: of
     the shards that it writes, which are to be compacted if `is_fragmented`. `error` says why it

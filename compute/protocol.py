@@ -19,6 +19,7 @@ from typing import Final
 import msgspec
 
 from compute.dataflow_messages import (
+    AdvanceShards,
     AllowCompaction,
     AllowWrites,
     CollectionSource,
@@ -225,6 +226,7 @@ Command = (
     | AllowCompaction
     | AllowWrites
     | ShardAdvanced
+    | AdvanceShards
     | SubscribeCredit
 )
 

@@ -15,6 +15,7 @@ from prometheus_client import REGISTRY
 
 from compute.collections import Collections
 from compute.dataflow_messages import (
+    AdvanceShards,
     AllowCompaction,
     AllowWrites,
     CreateDataflow,
@@ -75,6 +76,7 @@ MaintainCommand = (
     | AllowCompaction
     | AllowWrites
     | ShardAdvanced
+    | AdvanceShards
     | SubscribeCredit
 )
 
@@ -352,6 +354,7 @@ class Connection(asyncio.Protocol):
                 | AllowCompaction()
                 | AllowWrites()
                 | ShardAdvanced()
+                | AdvanceShards()
                 | SubscribeCredit()
             ):
                 self._maintain(command, instance.dataflows)
@@ -372,6 +375,8 @@ class Connection(asyncio.Protocol):
                 dataflows.allow_writes(is_allowed)
             case ShardAdvanced(shards=shards):
                 dataflows.shards_advanced(shards)
+            case AdvanceShards(shards=shards, past=past):
+                dataflows.advance_shards(shards, past)
             case SubscribeCredit(id=id, bytes=size_bytes):
                 dataflows.subscriptions.add_credit(id, size_bytes)
 

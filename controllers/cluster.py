@@ -14,13 +14,14 @@ write the shards of materialized views; when it is lost, another is.
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Set
 from typing import Final
 
 import msgspec
 import structlog
 
 from compute.dataflow_messages import (
+    AdvanceShards,
     AllowWrites,
     CollectionKind,
     DataflowDescription,
@@ -188,6 +189,14 @@ class Cluster:
         """No read is at a time before `since`; `frame` tells the replicas."""
         self.dataflows.end_dropped(since)
         self.broadcast(frame)
+
+    def advance_shards(self, shards: Set[ShardId], past: Timestamp) -> bool:
+        """Have those of `shards` that this cluster writes moved past a time soon; whether there are
+        any that are not."""
+        behind = self.dataflows.behind(shards, past)
+        if behind and self._writer is not None:
+            self.send_to(self._writer.process, AdvanceShards(behind, past))
+        return bool(behind)
 
     def refuse_dataflow(self, id: GlobalId, error: SqlError) -> None:
         """`id` cannot be maintained; what waits for it fails."""

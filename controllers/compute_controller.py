@@ -226,6 +226,7 @@ class ComputeClusters:
             _values(request.parameters),
         )
         cluster.start(peek)
+        self._hurry(cluster, request.sources, request.as_of)
         return peek
 
     async def subscribe(self, request: SubscribeRequest) -> SubscribeStream:
@@ -260,6 +261,7 @@ class ComputeClusters:
             _values(request.parameters),
         )
         cluster.start(stage)
+        self._hurry(cluster, request.sources, request.as_of)
         return await stage.result()
 
     async def copy_from(self, request: CopyFromRequest) -> CopyStaging:
@@ -298,6 +300,22 @@ class ComputeClusters:
                 hint="Use CREATE CLUSTER REPLICA to add one.",
             )
         return cluster
+
+    def _hurry(
+        self, cluster: Cluster, sources: Iterable[CollectionSource], as_of: Timestamp
+    ) -> None:
+        """A read of these sources begins: what other clusters write and this one follows is to be
+        as far as the read's time."""
+        if any(s.kind is not CollectionKind.TABLE or s.index is not None for s in sources):
+            self._await_others(cluster, as_of)
+
+    def _await_others(self, cluster: Cluster, past: Timestamp) -> None:
+        shards = cluster.news.awaited(past)
+        if not shards:
+            return
+        for other in self._clusters.values():
+            if other is not cluster and other.advance_shards(shards, past):
+                self._await_others(other, past)  # it may wait for others in turn
 
     def _relay(self, by: Replica, shard: ShardId, upper: Timestamp, is_fragmented: bool) -> None:
         """A replica moved the upper of a shard: tell the others that read it."""

@@ -21,7 +21,7 @@ oldest readable time, should the inputs have lost what lies before.
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Set
 from time import monotonic
 from typing import Final
 
@@ -135,6 +135,7 @@ class ClusterDataflows:
         self._send = send
         self._advanced = advanced
         self._dataflows: dict[GlobalId, Dataflow] = {}
+        self._written: dict[ShardId, Dataflow] = {}  # by whoever writes it
         self._connected: dict[str, None] = {}
         self._dropped: dict[GlobalId, Dataflow] = {}  # still maintained
         self._gone: OrderedDict[GlobalId, None] = OrderedDict()
@@ -169,6 +170,7 @@ class ClusterDataflows:
             durable_upper = max(durable_upper, old.durable_upper)
         dataflow = Dataflow(description, hold, durable_upper)
         self._dataflows[description.id] = dataflow
+        self._written.update((shard, dataflow) for shard in dataflow.shards)
         if old is not None:
             self._release(old)
             self._dropped.pop(description.id, None)
@@ -215,6 +217,8 @@ class ClusterDataflows:
     def _end(self, id: GlobalId, dataflow: Dataflow) -> None:
         del self._dropped[id]
         del self._dataflows[id]
+        for shard in dataflow.shards:
+            self._written.pop(shard, None)
         self._release(dataflow)
         self._forget(id)
         for replica in self._connected:
@@ -224,6 +228,14 @@ class ClusterDataflows:
         self._gone[id] = None
         if len(self._gone) > MAX_REMEMBERED_DROPS:
             self._gone.popitem(last=False)
+
+    def behind(self, shards: Set[ShardId], past: Timestamp) -> tuple[ShardId, ...]:
+        """Those of `shards` that this cluster writes and that are not known to be past a time."""
+        return tuple(
+            shard
+            for shard in shards
+            if shard in self._written and self._written[shard].durable_upper <= past
+        )
 
     def refuse(self, id: GlobalId, error: SqlError) -> None:
         """`id` cannot be described: who needs it is told so, until it is created."""
@@ -243,6 +255,7 @@ class ClusterDataflows:
         for dataflow in self._dataflows.values():
             self._release(dataflow)
         self._dataflows.clear()
+        self._written.clear()
         self._dropped.clear()
 
     def set_has_replicas(self, has_replicas: bool) -> None:

@@ -1,12 +1,12 @@
 """Telling the replicas of a cluster that others moved the uppers of shards that they read."""
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Set
 
 from compute.dataflow_messages import ShardAdvanced
 from compute.protocol import Command
 from controllers.replica import Replica
-from core.ids import ShardId, Timestamp
+from core.ids import MIN_TIMESTAMP, ShardId, Timestamp
 
 
 class ShardNews:
@@ -19,11 +19,22 @@ class ShardNews:
         self._replicas = replicas
         self._send = send
         self._followed: set[ShardId] = set()
+        self._awaited = MIN_TIMESTAMP
         self._untold: dict[str, dict[ShardId, Timestamp]] = {}  # by replica
 
     def follow(self, shard: ShardId) -> None:
         """A shard that another cluster writes is read here."""
-        self._followed.add(shard)
+        if shard not in self._followed:
+            self._followed.add(shard)
+            self._awaited = MIN_TIMESTAMP
+
+    def awaited(self, past: Timestamp) -> Set[ShardId]:
+        """A read here may wait until what others write is past a time: the shards to move, unless
+        that was asked for already."""
+        if past <= self._awaited:
+            return frozenset()
+        self._awaited = past
+        return self._followed
 
     def unfollow(self, shard: ShardId) -> None:
         """The shard is no more."""

@@ -166,6 +166,10 @@ class DataflowRegistry:
         for shard, upper in shards:
             self._feeds.shards.advanced(shard, upper)
 
+    def advance_shards(self, shards: Iterable[ShardId], past: Timestamp) -> None:
+        """Somebody elsewhere waits for the uppers of these shards."""
+        self._sinks.advance(frozenset(shards), past)
+
     def report(self, id: GlobalId) -> None:
         """Send the frontier of `id` soon, since it has moved by more than time."""
         self._reports.soon(id)

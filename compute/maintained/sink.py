@@ -91,7 +91,8 @@ class Phase(Enum):
 
 
 class Sink:
-    """An `Export`. `report` is called when a change has become durable."""
+    """An `Export`. `report` is called when what somebody waits for has become
+    durable."""
 
     def __init__(
         self,
@@ -106,6 +107,7 @@ class Sink:
         self.shard = shard
         self.phase = Phase.UNKNOWN
         self.may_write = False
+        self.is_awaited = False  # somebody elsewhere waits for the upper to move
         self.outstanding = Outstanding(codec.encode, MIN_TIMESTAMP)
         self.append: Append | None = None
         self.consumers: list[Consumer] = []
@@ -261,7 +263,8 @@ class Sink:
         self.outstanding.appended(upper)
         self.shard.advanced(upper)
         self._room.set()
-        if count:
+        if count or self.is_awaited:
+            self.is_awaited = False
             self._report()
 
     def refetch(self) -> None:

@@ -2,7 +2,7 @@
 
 What has changed goes out at once, and whatever comes while a statement is under way goes with the
 next. The uppers of shards with no changes move together, when the clock has moved, and the more
-there are the less often.
+there are the less often; but at once when somebody elsewhere waits for them.
 
 An outcome that is unknown is settled by repetition (`persist.consensus`); if even that fails the
 shards are looked at before anything else is sent. A conflict makes the shards of a statement go one
@@ -11,6 +11,7 @@ by one, once.
 
 import asyncio
 from collections.abc import Sequence
+from functools import partial
 from time import perf_counter
 from typing import Final
 
@@ -20,6 +21,7 @@ from compute.maintained.shard_feed import ShardFeeds
 from compute.maintained.sink import RETRY_S, Sink
 from compute.metrics import SINK_APPEND_SECONDS
 from core.errors import FencedError, StorageError
+from core.ids import ShardId, Timestamp
 from persist.consensus import Consensus
 from persist.machine import RefusedError, UpperMismatchError, apply_together
 
@@ -71,6 +73,20 @@ class SinkWriter:
         if sink in self._sinks:
             self._changed[sink] = None
             self._wake.set()
+
+    def advance(self, shards: frozenset[ShardId], past: Timestamp) -> None:
+        """Move the uppers of these shards past a time as soon as their contents are known so far,
+        and have it told."""
+        for sink in self._sinks:
+            if sink.shard.id not in shards or sink.shard.upper > past:
+                continue
+            if sink.upper > past:
+                self.changed(sink)
+            elif not sink.is_awaited:
+                self._progress.when_past(
+                    partial(getattr, sink, "upper"), past, partial(self.changed, sink)
+                )
+            sink.is_awaited = True
 
     async def run(self) -> None:
         """Write until cancelled, or until this process is fenced: then nothing is written any more,

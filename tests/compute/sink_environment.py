@@ -178,7 +178,7 @@ class Replica:
         """Give the contents at the as_of, unconsolidated."""
         for _, updates, errors in self.history.after(-1, self.as_of):
             self.sink.changes(self.as_of, updates, errors)
-        self._reach(Timestamp(self.as_of + 1))
+        self.reach(Timestamp(self.as_of + 1))
 
     def follow(self, count: int | None = None) -> None:
         """Take the next `count` changes (None: all)."""
@@ -187,9 +187,9 @@ class Replica:
         changes = self.history.after(self.upper - 1)
         for ts, updates, errors in changes[:count]:
             self.sink.changes(ts, updates, errors)
-            self._reach(Timestamp(ts + 1))
+            self.reach(Timestamp(ts + 1))
         if count is None or count > len(changes):
-            self._reach(self.history.upper)
+            self.reach(self.history.upper)
 
     async def kill(self) -> None:
         """End the process wherever it is."""
@@ -197,7 +197,8 @@ class Replica:
         await asyncio.wait([self.task])
         self.sink.close()
 
-    def _reach(self, upper: Timestamp) -> None:
+    def reach(self, upper: Timestamp) -> None:
+        """What comes before `upper` is known now."""
         self.upper = upper
         self.progress.moved()
         self.sink.frontier(upper)

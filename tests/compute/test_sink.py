@@ -78,6 +78,28 @@ async def test_a_view_is_written_followed_and_resumed() -> None:
     await again.kill()
 
 
+async def test_an_upper_that_somebody_waits_for_moves_before_the_next_round(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(writer_module, "ROUND_S", 3600)
+    database, history = Database(), History()
+    await database.create()
+    history.add([(row(1), 1)], [])
+    replica = await restarted(database, history, None)
+    replica.follow()
+    await until_durable(replica, history.upper)
+    reports = len(replica.reports)
+    known, to_come = Timestamp(history.upper + 5), Timestamp(history.upper + 10)
+    replica.reach(known)
+    replica.writer.advance(frozenset({VIEW}), Timestamp(known - 1))
+    await until_durable(replica, known)
+    replica.writer.advance(frozenset({VIEW}), Timestamp(to_come - 1))
+    replica.reach(to_come)
+    await until_durable(replica, to_come)
+    assert len(replica.reports) == reports + 2
+    await replica.kill()
+
+
 async def test_what_the_shard_holds_wrongly_is_corrected() -> None:
     database, history = Database(), History()
     await database.create()
